@@ -1,0 +1,44 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+SERVICES := agent_memory_service chat_service
+TUTORIAL_DIR ?= ../shared/tutorial
+export TUTORIAL_DIR
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: setup
+setup: .venv/ready ## install what is needed into .venv
+
+.venv/ready: requirements.txt local_sidecar/pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes -r requirements.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e local_sidecar
+	@touch $@
+
+.PHONY: check
+check: setup ## lint, format, strict types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@for folder in $(SERVICES) local_sidecar tests bench; do \
+		echo "mypy $$folder"; (cd $$folder && ../$(BIN)/mypy --config-file ../pyproject.toml .) || exit 1; \
+	done
+
+.PHONY: format
+format: setup ## rewrite the code as `check` wants it
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: test
+test: setup ## the tests of each service, then of the whole system
+	@for folder in $(SERVICES) local_sidecar tests; do \
+		echo "pytest $$folder"; (cd $$folder && ../$(BIN)/python -m pytest -q) || exit 1; \
+	done
+
+.PHONY: lock
+lock: ## pin again what the pyproject.toml files ask for (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" --group dev $(addsuffix /pyproject.toml,$(SERVICES) local_sidecar) \
+		-o requirements.txt
