@@ -1,0 +1,1 @@
+"""What a turn costs, here and in the tutorial's code."""
