@@ -1,0 +1,85 @@
+"""An event loop whose time is a number: a sleep ends as soon as nothing else can happen, or when a test says so.
+
+Code that backs off, waits out a deadline or sweeps later runs at once and in the same order every time.
+"""
+
+import asyncio
+import selectors
+from collections.abc import Coroutine
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+LONGEST_WAIT_SECONDS = 10 * 86_400.0  # a task that sleeps on after that would never end
+
+
+class IdleSelector(selectors.SelectSelector):
+    """Never waits: tells the loop that it is idle and for how long it meant to wait."""
+
+    loop: "VirtualLoop"
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None or timeout > 0:
+            self.loop.idle(timeout)
+        return super().select(0)
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Time passes only while the loop is idle: by itself, or with `stepped` only through `pass_time`."""
+
+    def __init__(self, stepped: bool = False) -> None:
+        self.now = 0.0
+        self.stepped = stepped
+        self.next_timer: float | None = None
+        selector = IdleSelector()
+        selector.loop = self
+        super().__init__(selector)
+
+    def time(self) -> float:
+        return self.now
+
+    def idle(self, timeout: float | None) -> None:
+        """Nothing is ready to run; the next timer is `timeout` seconds away (None: there is none)."""
+        self.next_timer = timeout
+        if self.stepped:
+            self.stop()
+        elif timeout is None:
+            raise RuntimeError("every task waits for something that will never come")
+        else:
+            self.now += timeout
+
+    def settle(self) -> None:
+        """Run until every task waits for a call or a timer."""
+        self.run_forever()
+
+    def pass_time(self) -> bool:
+        """Move to the next timer, if there is one, and settle."""
+        if self.next_timer is None or self.now > LONGEST_WAIT_SECONDS:
+            return False
+        self.now += self.next_timer
+        self.settle()
+        return True
+
+
+def run(work: Coroutine[None, None, Result]) -> Result:
+    """Run `work` to its end in virtual time."""
+    loop = VirtualLoop()
+    try:
+        return loop.run_until_complete(work)
+    finally:
+        finish(loop)
+
+
+def finish(loop: VirtualLoop) -> None:
+    """End what is left on the loop and close it."""
+    loop.stepped = False
+    loop.run_until_complete(end_other_tasks())
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+
+
+async def end_other_tasks() -> None:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
