@@ -1,0 +1,33 @@
+"""The memory, put together over one sidecar."""
+
+import httpx
+
+from conversations import Conversations
+from dapr_state import DaprState, connect
+from erasure import Erasure
+from health import Readiness
+from paged_log import PagedLog
+from profiles import Profiles
+from settings import Settings
+from sweeps import Sweeper
+from user_sessions import UserSessions
+
+
+class Memory:
+    """What the routes serve from. Owns the client to the sidecar and the background sweeps."""
+
+    def __init__(self, settings: Settings, http: httpx.AsyncClient | None = None) -> None:
+        self._http = http or connect(settings)
+        state = DaprState(self._http, settings.state_store)
+        log = PagedLog(state)
+        self._sweeper = Sweeper(state, log)
+        self.profiles = Profiles(state)
+        self.sessions = UserSessions(log)
+        self.conversations = Conversations(log, self._sweeper, self.sessions)
+        self.erasure = Erasure(log, self._sweeper, self.profiles)
+        self.readiness = Readiness(state)
+
+    async def close(self) -> None:
+        """Stop the sweeps and close the client."""
+        await self._sweeper.close()
+        await self._http.aclose()
