@@ -1,0 +1,113 @@
+"""The load: turns over HTTP by one light client, timed one by one or counted in a closed loop."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+from uuid import uuid4
+
+import aiohttp
+
+from bench.systems import System, introduce
+
+REQUEST_SECONDS = 120.0  # the tutorial's turns take long when 64 run at once
+QUESTION = "Please tell me something about item {} of the list that we made together yesterday."
+ANSWER = "Item {} is the one that you wanted to have ready before the end of the week, I think."
+
+
+class Entry(TypedDict):
+    """One message of a history."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What a closed loop got done: successful calls, others, and the time it took."""
+
+    done: int
+    failed: int
+    seconds: float
+
+    @property
+    def per_second(self) -> float:
+        """Successful calls a second."""
+        return self.done / self.seconds
+
+
+def new_client() -> aiohttp.ClientSession:
+    """A client with as many connections as the load needs, kept open."""
+    timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout)
+
+
+def new_id(kind: str) -> str:
+    """An id that no other run has."""
+    return f"bench-{kind}-{uuid4().hex}"
+
+
+def history(messages: int) -> list[Entry]:
+    """A conversation of so many messages, about 85 characters each."""
+    return [
+        {"role": "assistant", "content": ANSWER.format(number)}
+        if number % 2
+        else {"role": "user", "content": QUESTION.format(number)}
+        for number in range(messages)
+    ]
+
+
+async def new_user(client: aiohttp.ClientSession, memory: str) -> str:
+    """A user with a profile, by the route that both have: the tutorial's reads fail for a user without one."""
+    user = new_id("user")
+    await introduce(client, f"{memory}/memories/{user}/initialize")
+    return user
+
+
+async def seed(client: aiohttp.ClientSession, memory: str, session_id: str, messages: int) -> None:
+    """Give a session that many messages, by the route that both memory services have."""
+    url = f"{memory}/conversations/{session_id}"
+    async with client.post(url, json={"history": history(messages)}) as response:
+        response.raise_for_status()
+
+
+async def whole_history(client: aiohttp.ClientSession, memory: str, session_id: str) -> list[Entry]:
+    """All messages of a session."""
+    async with client.get(f"{memory}/conversations/{session_id}") as response:
+        response.raise_for_status()
+        found: list[Entry] = (await response.json())["history"]
+    return found
+
+
+def message(user_id: str, session_id: str, text: str) -> dict[str, object]:
+    """The body of a turn, for `/chat/` and `/chat/stream`."""
+    return {"user_id": user_id, "text": text, "metadata": {"session_id": session_id}}
+
+
+async def turn(client: aiohttp.ClientSession, system: System, user_id: str, session_id: str, text: str) -> bool:
+    """One turn; whether it was answered with 200."""
+    async with client.post(f"{system.chat}/chat/", json=message(user_id, session_id, text)) as response:
+        await response.read()
+        return response.status == 200
+
+
+async def timed(call: Awaitable[bool]) -> float:
+    """The seconds that a call takes. Raises RuntimeError when it fails: a failure is no measurement."""
+    start = time.perf_counter()
+    if not await call:
+        raise RuntimeError("a call that was to be timed failed: see the logs")
+    return time.perf_counter() - start
+
+
+async def closed_loop(calls: Sequence[Callable[[], Awaitable[bool]]], seconds: float) -> Rate:
+    """Each call repeated by a user of its own until the time is over; the calls then running are waited for."""
+    start = time.perf_counter()
+    results: list[bool] = []
+
+    async def user(call: Callable[[], Awaitable[bool]]) -> None:
+        while time.perf_counter() - start < seconds:
+            results.append(await call())
+
+    await asyncio.gather(*(user(call) for call in calls))
+    return Rate(sum(results), len(results) - sum(results), time.perf_counter() - start)

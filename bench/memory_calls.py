@@ -1,0 +1,54 @@
+"""The calls to a memory service that are timed, and the bare state calls that they are held against."""
+
+import json
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from bench.load import new_id
+from bench.parts import turn_body
+from bench.systems import System
+
+BARE_BYTES = 10_000
+PAIRS_AN_APPEND = 6  # twelve entries, the most that a turn may have
+
+
+@dataclass(slots=True)
+class MemoryCalls:
+    """Calls of one user to our memory service, straight to its port. Each says whether it succeeded."""
+
+    client: aiohttp.ClientSession
+    system: System
+    user: str = field(default_factory=lambda: new_id("user"))
+
+    async def append(self, session: str, pairs: int = 1) -> bool:
+        """One turn of so many pairs of messages appended."""
+        url = f"{self.system.memory}/conversations/{session}/turns"
+        async with self.client.post(url, json=turn_body(self.user, "a turn", pairs)) as response:
+            await response.read()
+            return response.status == 201
+
+    async def newest_and_append(self, session: str) -> bool:
+        """The newest 20 read, then a turn appended."""
+        async with self.client.get(f"{self.system.memory}/conversations/{session}?last=20") as response:
+            await response.read()
+            read = response.status == 200
+        return read and await self.append(session)
+
+    async def whole(self, memory: str, session: str) -> bool:
+        """All messages of a session, of whichever memory service."""
+        async with self.client.get(f"{memory}/conversations/{session}") as response:
+            return len(await response.read()) > 0 and response.status == 200
+
+    async def bare(self, key: str) -> bool:
+        """One read and one conditional save of 10 KB, straight to the sidecar."""
+        async with self.client.get(self.system.state(key)) as response:
+            await response.read()
+            etag = response.headers.get("etag", "")
+        return bool(etag) and await self.bare_save(key, etag)
+
+    async def bare_save(self, key: str, etag: str) -> bool:
+        """A save of 10 KB, conditional where an etag is given."""
+        item = {"key": key, "value": "x" * BARE_BYTES} | ({"etag": etag} if etag else {})
+        async with self.client.post(self.system.state(), data=json.dumps([item])) as response:
+            return response.status == 204

@@ -1,0 +1,124 @@
+"""A turn beside its parts, each measured alone, all in one run and taking turns."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from statistics import median
+
+import aiohttp
+
+from bench.bare_agent import BareAgent
+from bench.compare import Plan, seeded
+from bench.load import Entry, message, new_id, new_user, timed, turn
+from bench.systems import System
+
+PART_SIZES = (100, 10_000)
+WINDOW_MESSAGES = 20
+WARM_UP_ROUNDS = 3
+DELTA = b"event: delta"
+
+Samples = dict[str, list[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class PartFigures:
+    """Medians in seconds by session size and by what was measured."""
+
+    medians: dict[int, dict[str, float]]
+
+    def turn_over_parts(self, size: int) -> float:
+        """A turn by the sum of its parts, the two reads taken at the same time as a turn does."""
+        found = self.medians[size]
+        return found["turn"] / (found["both reads"] + found["agent run"] + found["append"])
+
+    def delta_over_parts(self, size: int) -> float:
+        """The first delta by the bare agent's first token and the slower read."""
+        found = self.medians[size]
+        return found["first delta"] / (found["first token"] + max(found["profile read"], found["history read"]))
+
+
+async def measure_parts(client: aiohttp.ClientSession, system: System, agent: BareAgent, plan: Plan) -> PartFigures:
+    """Rounds of everything, for each size in turn."""
+    user = await new_user(client, system.memory)
+    benches = [PartBench(client, system, agent, user, await seeded(client, system, user, size)) for size in PART_SIZES]
+    for number in range(-WARM_UP_ROUNDS, plan.part_rounds):
+        for bench in benches:
+            await bench.round(keep=number >= 0)
+    return PartFigures({size: bench.medians() for size, bench in zip(PART_SIZES, benches, strict=True)})
+
+
+class PartBench:
+    """One session on which turns and their parts are measured."""
+
+    def __init__(
+        self, client: aiohttp.ClientSession, system: System, agent: BareAgent, user: str, session: str
+    ) -> None:
+        self.client = client
+        self.system = system
+        self.agent = agent
+        self.user = user
+        self.session = session
+        self.window: list[Entry] = []
+        self.samples: Samples = defaultdict(list)
+
+    def medians(self) -> dict[str, float]:
+        """The median of each measure."""
+        return {name: median(values) for name, values in self.samples.items()}
+
+    async def round(self, *, keep: bool) -> None:
+        """Each measure once."""
+        measures: dict[str, Callable[[], Coroutine[None, None, float]]] = {
+            "turn": lambda: timed(turn(self.client, self.system, self.user, self.session, "a turn")),
+            "both reads": lambda: timed(self._both_reads()),
+            "profile read": lambda: timed(self._profile()),
+            "history read": lambda: timed(self._history()),
+            "agent run": lambda: timed(self.agent.run(self.window, "a turn")),
+            "append": lambda: timed(self._append()),
+            "first delta": self._first_delta,
+            "first token": lambda: self.agent.first_token(self.window, "a turn"),
+        }
+        for name, measure in measures.items():
+            seconds = await measure()
+            if keep:
+                self.samples[name].append(seconds)
+
+    async def _profile(self) -> bool:
+        async with self.client.get(self.system.invoke(f"memories/{self.user}")) as response:
+            await response.read()
+            return response.status == 200
+
+    async def _history(self) -> bool:
+        url = self.system.invoke(f"conversations/{self.session}?last={WINDOW_MESSAGES}&user_id={self.user}")
+        async with self.client.get(url) as response:
+            self.window = (await response.json())["history"]
+            return response.status == 200
+
+    async def _both_reads(self) -> bool:
+        return all(await asyncio.gather(self._profile(), self._history()))
+
+    async def _append(self) -> bool:
+        url = self.system.invoke(f"conversations/{self.session}/turns")
+        async with self.client.post(url, json=turn_body(self.user, "a turn")) as response:
+            await response.read()
+            return response.status == 201
+
+    async def _first_delta(self) -> float:
+        """Seconds to the first `delta` event; the stream is then read to its end."""
+        body = message(self.user, self.session, "a turn")
+        start = time.perf_counter()
+        first = 0.0
+        async with self.client.post(f"{self.system.chat}/chat/stream", json=body) as response:
+            async for line in response.content:
+                if not first and line.startswith(DELTA):
+                    first = time.perf_counter() - start
+        if not first:
+            raise RuntimeError("a stream came without a delta: see the logs")
+        return first
+
+
+def turn_body(user: str, text: str, pairs: int = 1) -> dict[str, object]:
+    """The body of an append: one turn of so many pairs of messages."""
+    entries = [{"role": "user", "content": text}, {"role": "assistant", "content": f"You said: {text}"}] * pairs
+    return {"turn_id": new_id("turn"), "user_id": user, "entries": entries}

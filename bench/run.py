@@ -1,0 +1,98 @@
+"""One run: the tutorial's system, then ours, then ours beside its parts, each figure printed as it is known."""
+
+from collections.abc import Iterable
+
+from bench.bare_agent import BareAgent
+from bench.compare import Plan, TurnFigures, measure, measure_bytes
+from bench.memory import MemoryBench, MemoryFigures
+from bench.memory_calls import MemoryCalls
+from bench.parts import PartFigures, measure_parts
+from bench.processes import Processes, answers, free_ports
+from bench.relay import relay
+from bench.systems import Bench, Kind, System, running, start_service, url
+from bench.table import Target, table
+from bench.targets import memory_lines, memory_targets, part_lines, part_targets, turn_rows, turn_targets
+
+
+async def run(bench: Bench, plan: Plan) -> None:
+    """Measure everything and print it."""
+    say(f"Sidecars: {bench.sidecars.name}. The same model endpoint, client and sidecars for both; medians.")
+    tutorial = await compared(bench, "tutorial", plan)
+    async with running(bench, "ours") as system:
+        say("ours: turns")
+        ours = await measure(bench.client, system, plan)
+        say("ours: parts of a turn")
+        parts = await beside_parts(bench, system, plan)
+        say("ours: the memory service")
+        memory = await beside_bare_calls(bench, system, plan)
+    await count_bytes(bench, "ours", plan, ours)
+    show(tutorial, ours, parts, memory, plan)
+    if bench.sidecars.binary:
+        say("\nRedis keeps this run's keys: redis-cli --scan --pattern '*bench-*' | xargs redis-cli del")
+
+
+async def compared(bench: Bench, kind: Kind, plan: Plan) -> TurnFigures:
+    """All figures of a system that both are measured by."""
+    async with running(bench, kind) as system:
+        say(f"{kind}: turns")
+        figures = await measure(bench.client, system, plan)
+    await count_bytes(bench, kind, plan, figures)
+    return figures
+
+
+async def count_bytes(bench: Bench, kind: Kind, plan: Plan, figures: TurnFigures) -> None:
+    """The bytes, on a system of its own whose memory reaches its sidecar through the counting relay."""
+    say(f"{kind}: bytes")
+    (sidecar_port,) = free_ports(1)
+    async with (
+        relay(sidecar_port) as counting,
+        running(bench, kind, memory_sidecar_port=sidecar_port, state_port=counting.port) as system,
+    ):
+        await measure_bytes(bench.client, system, counting, plan, figures)
+
+
+async def beside_parts(bench: Bench, system: System, plan: Plan) -> PartFigures:
+    """A turn and its parts."""
+    agent = BareAgent(bench.model_url)
+    try:
+        return await measure_parts(bench.client, system, agent, plan)
+    finally:
+        await agent.close()
+
+
+async def beside_bare_calls(bench: Bench, system: System, plan: Plan) -> MemoryFigures:
+    """The memory service, with the tutorial's started on the same sidecar for the whole reads."""
+    (port,) = free_ports(1)
+    sidecar_port = int(system.memory_sidecar.rpartition(":")[2])
+    async with Processes(bench.folder) as group:
+        start_service(group, bench, "tutorial", "agent_memory_service", port, sidecar_port)
+        await group.until("the tutorial's memory service", lambda: answers(bench.client, f"{url(port)}/"))
+        calls = MemoryCalls(bench.client, system)
+        return await MemoryBench(bench.client, system, url(port), plan, calls).measure()
+
+
+def show(tutorial: TurnFigures, ours: TurnFigures, parts: PartFigures, memory: MemoryFigures, plan: Plan) -> None:
+    """Print the table, the figures beside it and the targets."""
+    say("\n" + table(list(turn_rows(tutorial, ours))))
+    say("\nA turn and its parts, each alone")
+    say_all(part_lines(parts))
+    say("\nThe memory service by itself")
+    say_all(memory_lines(memory))
+    say("\nTargets")
+    targets: list[Target] = [
+        *turn_targets(tutorial, ours),
+        *part_targets(parts),
+        *memory_targets(memory, plan.long_session),
+    ]
+    say_all(target.line() for target in targets)
+
+
+def say(line: str) -> None:
+    """Print at once, also into a pipe."""
+    print(line, flush=True)
+
+
+def say_all(lines: Iterable[str]) -> None:
+    """Print each line."""
+    for line in lines:
+        say(line)

@@ -1,0 +1,101 @@
+"""What the figures of a run mean: the rows of the table, and the targets that they are held against."""
+
+from collections.abc import Iterator
+
+from bench.compare import AT_ONCE, BYTES_SIZES, SIZES, USERS, TurnFigures
+from bench.memory import MANY_WRITERS, TURNS_EACH, WRITERS, MemoryFigures
+from bench.parts import PART_SIZES, PartFigures
+from bench.table import Row, Target, p50, p95
+
+MS = 1_000
+
+
+def turn_rows(tutorial: TurnFigures, ours: TurnFigures) -> Iterator[Row]:
+    """The comparison with the tutorial."""
+    for name, measure in (("p50", p50), ("p95", p95)):
+        for size in SIZES:
+            yield Row(
+                f"turn {name}, session of {size:,} messages",
+                measure(tutorial.latencies[size]) * MS,
+                measure(ours.latencies[size]) * MS,
+                "ms",
+            )
+    last = SIZES[-1]
+    yield Row(
+        f"first turn after {last:,} messages came in one piece",
+        tutorial.first_turns[last] * MS,
+        ours.first_turns[last] * MS,
+        "ms",
+    )
+    for users in USERS:
+        rates = tutorial.rates[users].per_second, ours.rates[users].per_second
+        yield Row(f"turns a second, {users} users", *rates, "/s", more_is_better=True)
+    yield Row("turns that failed meanwhile", tutorial.failed, ours.failed, "")
+    yield Row(
+        f"messages kept of {ours.sent}, {AT_ONCE} turns of one session at once",
+        tutorial.kept,
+        ours.kept,
+        "",
+        more_is_better=True,
+    )
+    for size in BYTES_SIZES:
+        yield Row(
+            f"bytes a turn to the store, {size:,} messages", tutorial.bytes_sent[size], ours.bytes_sent[size], "B"
+        )
+    for size in BYTES_SIZES:
+        pair = tutorial.bytes_received[size], ours.bytes_received[size]
+        yield Row(f"bytes a turn from the store, {size:,} messages", *pair, "B")
+
+
+def turn_targets(tutorial: TurnFigures, ours: TurnFigures) -> Iterator[Target]:
+    """What the issues ask of a turn beside the tutorial's."""
+    worst = min(p50(tutorial.latencies[size]) / p50(ours.latencies[size]) for size in SIZES)
+    yield Target("p50 of a turn, times better than the tutorial's, worst size", 8, worst, at_least=True)
+    crowd = ours.rates[16].per_second / tutorial.rates[16].per_second
+    yield Target("turns a second with 16 users, times the tutorial's", 8, crowd, at_least=True)
+    yield Target("the same, as the turn's issue asks", 10, crowd, at_least=True)
+    yield Target("the same, the aim", 15, crowd, at_least=True)
+    flat = p50(ours.latencies[10_000]) / p50(ours.latencies[100])
+    yield Target("a turn at 10,000 messages by one at 100", 1.15, flat)
+    yield Target("messages kept of turns at once", ours.sent, ours.kept, at_least=True)
+
+
+def part_lines(parts: PartFigures) -> Iterator[str]:
+    """The medians of a turn and its parts, a line for each size."""
+    for size in PART_SIZES:
+        found = ", ".join(f"{name} {seconds * MS:.2f}" for name, seconds in parts.medians[size].items())
+        yield f"at {size:,} messages, ms: {found}"
+
+
+def part_targets(parts: PartFigures) -> Iterator[Target]:
+    """What the issues ask of a turn beside its parts."""
+    for size in PART_SIZES:
+        yield Target(f"a turn by the sum of its parts, {size:,} messages", 1.10, parts.turn_over_parts(size))
+        delta = parts.delta_over_parts(size)
+        yield Target(f"first delta by first token and slower read, {size:,} messages", 1.25, delta)
+
+
+def memory_lines(found: MemoryFigures) -> Iterator[str]:
+    """The memory's medians and rates."""
+    yield "ms: " + ", ".join(f"{name} {seconds * MS:.2f}" for name, seconds in found.medians.items())
+    yield f"appends a second, {MANY_WRITERS} writers: one session {found.one_session_rate:.0f}, " + (
+        f"as many sessions {found.many_sessions_rate:.0f}"
+    )
+
+
+def memory_targets(found: MemoryFigures, long_session: int) -> Iterator[Target]:
+    """What the issues ask of the memory service."""
+    pairs = [found.medians[f"newest and append at {size}"] for size in (100, 10_000)]
+    for size, seconds in zip((100, 10_000), pairs, strict=True):
+        yield Target(f"newest 20 and append by two bare calls, {size:,} messages", 3.5, seconds / found.medians["bare"])
+    yield Target("the same, 10,000 messages by 100", 1.2, pairs[1] / pairs[0])
+    sent = 2 * WRITERS * TURNS_EACH
+    yield Target(
+        f"{WRITERS} writers x {TURNS_EACH} turns on one session, messages kept", sent, found.crowd_kept, at_least=True
+    )
+    yield Target("the same, time", 1.5, found.crowd_seconds, " s")
+    share = found.one_session_rate / found.many_sessions_rate
+    yield Target(f"{MANY_WRITERS} writers, one session by as many", 0.6, share, at_least=True)
+    whole = found.medians["whole read"] / found.medians["whole read, tutorial"]
+    yield Target("a whole read of 10,000 messages by the tutorial's", 2, whole)
+    yield Target("messages in a long session", long_session, found.long_messages, at_least=True)
