@@ -3,7 +3,7 @@
 import time
 
 from agents import Agent, OpenAIChatCompletionsModel, RunConfig, Runner, TResponseInputItem, function_tool
-from openai import AsyncOpenAI, DefaultAioHttpClient
+from openai import AsyncOpenAI
 from openai.types.responses import EasyInputMessageParam
 
 from bench.load import Entry
