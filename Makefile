@@ -13,10 +13,19 @@ help: ## list the targets
 setup: .venv/ready ## install what is needed into .venv
 
 .venv/ready: requirements.txt local_sidecar/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.11 setup")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --require-hashes -r requirements.txt
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e local_sidecar
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e local_sidecar
 	@touch $@
+
+.PHONY: run run-dapr run-local
+run: setup ## start both services, with Dapr where it is installed
+	@$(BIN)/python start.py auto
+run-dapr: setup ## start them with Dapr and Redis
+	@$(BIN)/python start.py dapr
+run-local: setup ## start them with the local sidecar
+	@$(BIN)/python start.py local
 
 .PHONY: check
 check: setup ## lint, format, strict types

@@ -15,9 +15,6 @@ from gate import Gate
 from service import Memory
 from settings import Settings
 
-MAX_BODY_BYTES = 4 * 1024 * 1024
-"""What Dapr lets through to an app, and to its store."""
-
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
@@ -57,7 +54,6 @@ app = FastAPI(
     description="Profiles and conversations, kept over Dapr state: each turn once, at any length, erased for real.",
     version="1.0.0",
     lifespan=lifespan,
-    max_body_size=MAX_BODY_BYTES,
 )
 app.state.memory = memory
 errors.install(app)
