@@ -13,8 +13,10 @@ import tempfile
 import time
 from pathlib import Path
 
+import aiohttp
+
 from bench import compare
-from bench.load import new_client
+from bench.load import CallError, new_client
 from bench.processes import Processes, StartError, answers, free_ports
 from bench.run import run
 from bench.sidecars import ROOT, MissingToolError, sidecars
@@ -36,13 +38,13 @@ def tutorial_folder() -> Path:
 
 async def bench(folder: Path) -> None:
     """Start the model's endpoint, measure, print."""
-    (port,) = free_ports(1)
     plan = compare.QUICK if asked("QUICK") else compare.FULL
-    chosen = sidecars(dapr=asked("DAPR"))
+    tutorial, chosen = tutorial_folder(), sidecars(dapr=asked("DAPR"))
+    (port,) = free_ports(1)
     async with new_client() as client, Processes(folder) as group:
         group.start("model", [sys.executable, "-m", "bench.model_endpoint", "--port", str(port)], cwd=ROOT)
         await group.until("the model endpoint", lambda: answers(client, f"{url(port)}/requests"))
-        await run(Bench(tutorial_folder(), f"{url(port)}/v1", folder, chosen, client), plan)
+        await run(Bench(tutorial, f"{url(port)}/v1", folder, chosen, client), plan)
 
 
 async def until_stopped(folder: Path) -> None:
@@ -58,8 +60,11 @@ def main() -> int:
     start = time.monotonic()
     try:
         asyncio.run(until_stopped(folder))
-    except (MissingToolError, StartError) as error:
-        print(f"bench: {error}\nlogs: {folder}", file=sys.stderr)
+    except MissingToolError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except (StartError, CallError, aiohttp.ClientError) as error:
+        print(f"bench: {error}\nThe services' logs are in {folder}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("bench: stopped", file=sys.stderr)

@@ -21,9 +21,7 @@ class BareAgent:
     """An agent with the services' kind of model, client and tool, on the endpoint with that URL."""
 
     def __init__(self, model_url: str) -> None:
-        self.client = AsyncOpenAI(
-            base_url=model_url, api_key="bench", max_retries=0, http_client=DefaultAioHttpClient()
-        )
+        self.client = AsyncOpenAI(base_url=model_url, api_key="bench", max_retries=0)
         model = OpenAIChatCompletionsModel(model="bench", openai_client=self.client)
         self.agent = Agent(name="bare", instructions=INSTRUCTIONS, model=model, tools=[get_current_time])
         self.config = RunConfig(tracing_disabled=True)

@@ -16,6 +16,10 @@ QUESTION = "Please tell me something about item {} of the list that we made toge
 ANSWER = "Item {} is the one that you wanted to have ready before the end of the week, I think."
 
 
+class CallError(Exception):
+    """A call that was to be timed failed: that is no measurement."""
+
+
 class Entry(TypedDict):
     """One message of a history."""
 
@@ -93,10 +97,10 @@ async def turn(client: aiohttp.ClientSession, system: System, user_id: str, sess
 
 
 async def timed(call: Awaitable[bool]) -> float:
-    """The seconds that a call takes. Raises RuntimeError when it fails: a failure is no measurement."""
+    """The seconds that a call takes. Raises CallError when it fails."""
     start = time.perf_counter()
     if not await call:
-        raise RuntimeError("a call that was to be timed failed: see the logs")
+        raise CallError("a call that was to be timed failed")
     return time.perf_counter() - start
 
 

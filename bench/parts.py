@@ -11,7 +11,7 @@ import aiohttp
 
 from bench.bare_agent import BareAgent
 from bench.compare import Plan, seeded
-from bench.load import Entry, message, new_id, new_user, timed, turn
+from bench.load import CallError, Entry, message, new_id, new_user, timed, turn
 from bench.systems import System
 
 PART_SIZES = (100, 10_000)
@@ -114,7 +114,7 @@ class PartBench:
                 if not first and line.startswith(DELTA):
                     first = time.perf_counter() - start
         if not first:
-            raise RuntimeError("a stream came without a delta: see the logs")
+            raise CallError("a stream came without a delta")
         return first
 
 
