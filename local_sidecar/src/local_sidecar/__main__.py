@@ -1,0 +1,5 @@
+"""`python -m local_sidecar`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,112 @@
+"""One sidecar process: its parts put together, served until it is told to stop."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sqlite3
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from .about import About
+from .api import Api
+from .components import Resources
+from .invoke import Invoker
+from .registry import Announcement, Instance, Registry
+from .state_api import StateApi
+from .store import Store
+
+HOST = "127.0.0.1"
+KEEP_ALIVE_SECONDS = 3600  # clients keep their connections for minutes
+DRAIN_SECONDS = 5  # for the calls in flight when told to stop
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says."""
+
+    app_id: str
+    app_port: int | None
+    http_port: int
+    resources: Resources
+    state_path: Path
+
+
+class StartError(Exception):
+    """The sidecar cannot start; the text says what to do."""
+
+
+class _Server(uvicorn.Server):
+    """Is found no more from the moment it is told to stop."""
+
+    announcement: Announcement | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.announcement:
+            self.announcement.withdraw()
+        super().handle_exit(sig, frame)
+
+
+def registry_folder() -> Path:
+    """Where the sidecars of this user find each other; LOCAL_SIDECAR_REGISTRY keeps groups of them apart."""
+    default = Path(tempfile.gettempdir()) / f"local-sidecar-{os.getuid()}"
+    return Path(os.environ.get("LOCAL_SIDECAR_REGISTRY") or default)
+
+
+def listening_socket(port: int) -> socket.socket:
+    """A socket that accepts connections from this machine only. Raises StartError."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen(1024)
+    except OSError as problem:
+        listener.close()
+        raise StartError(f"port {port}: {problem.strerror}; choose another one as --dapr-http-port") from problem
+    return listener
+
+
+async def serve(options: Options) -> None:
+    """Serve until SIGINT or SIGTERM. Raises StartError."""
+    listener = listening_socket(options.http_port)
+    try:
+        store = Store(options.state_path)
+    except sqlite3.Error as problem:
+        raise StartError(f"state file {options.state_path}: {problem}; choose another as --state-path") from problem
+    about = About(options.app_id, options.app_port, list(options.resources.stores.values()))
+    root = registry_folder()
+    state = StateApi(options.app_id, options.resources.stores, store)
+    api = Api(state, Invoker(options.app_id, Registry(root)), about, os.environ.get("DAPR_API_TOKEN", ""))
+    server = _Server(_configuration(api))
+    token = os.environ.get("APP_API_TOKEN", "")
+    announcement = Announcement(root, Instance(options.app_id, options.http_port, options.app_port, token))
+    server.announcement = announcement
+    waiting = asyncio.create_task(about.wait_for_app())
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        announcement.withdraw()
+        waiting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await waiting
+        store.close()
+
+
+def _configuration(api: Api) -> uvicorn.Config:
+    return uvicorn.Config(
+        api,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
