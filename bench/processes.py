@@ -18,7 +18,7 @@ READY_SECONDS = 40.0  # two cores start six Python processes at once
 STOP_SECONDS = 8.0  # a service finishes its running turns first
 POLL_SECONDS = 0.1
 LOG_TAIL_LINES = 15
-FOREIGN = ("APP_API_TOKEN", "DAPR_", "GEMINI_", "LLM_", "OPENAI_")
+FOREIGN = ("APP_API_TOKEN", "DAPR_", "GEMINI_", "LLM_", "LOCAL_SIDECAR_", "OPENAI_")
 
 
 class StartError(Exception):

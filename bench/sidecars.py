@@ -27,6 +27,10 @@ class Sidecars:
         """What the sidecars of this run are, for the table's heading."""
         return "Dapr's sidecar on Redis" if self.binary else "the local sidecar on SQLite"
 
+    def env(self, folder: Path) -> dict[str, str]:
+        """What keeps the sidecars of a run apart from others on this machine; Dapr's own cannot be."""
+        return {} if self.binary else {"LOCAL_SIDECAR_REGISTRY": str(folder / "registry")}
+
     def command(self, app_id: str, app_port: int, http_port: int) -> list[str]:
         """The command line of one sidecar."""
         common = ["--app-id", app_id, "--app-port", str(app_port), "--dapr-http-port", str(http_port)]

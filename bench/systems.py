@@ -59,7 +59,8 @@ async def running(
     async with Processes(bench.folder) as group:
         for app_id, app, sidecar in ((MEMORY_APP_ID, memory, memory_sidecar), (CHAT_APP_ID, chat, chat_sidecar)):
             command = bench.sidecars.command(app_id, app, sidecar)
-            group.start(f"{kind}-{app_id}-sidecar", command, cwd=bench.folder)
+            env = bench.sidecars.env(bench.folder)
+            group.start(f"{kind}-{app_id}-sidecar", command, cwd=bench.folder, env=env)
         start_service(group, bench, kind, "agent_memory_service", memory, state_port or memory_sidecar)
         start_service(group, bench, kind, "chat_service", chat, chat_sidecar)
         await group.until(f"{kind}: the services", lambda: _all_listen(bench.client, system))
