@@ -1,0 +1,35 @@
+"""What OpenAPI says beside the routes themselves: the errors each can answer, and the callback."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.routing import BaseRoute
+
+from callbacks import TurnEvent
+from models import ErrorBody, InvalidRequestBody
+
+Responses = dict[int | str, dict[str, Any]]  # FastAPI's own type
+
+UNAVAILABLE: Responses = {503: {"model": ErrorBody, "description": "Cannot be done now: see Retry-After"}}
+
+TURN_ERRORS: Responses = {
+    400: {"model": ErrorBody, "description": "The text is empty"},
+    403: {"model": ErrorBody, "description": "The session belongs to another user"},
+    410: {"model": ErrorBody, "description": "The session was deleted"},
+    413: {"model": ErrorBody, "description": "The body is too large"},
+    422: {"model": InvalidRequestBody, "description": "The request was not understood, or its key was used before"},
+    500: {"model": ErrorBody, "description": "A fault of the service"},
+    502: {"model": ErrorBody, "description": "The model, or its configuration, failed"},
+    504: {"model": ErrorBody, "description": "The model or the turn took too long"},
+    **UNAVAILABLE,
+}
+
+_callback_router = APIRouter()
+
+
+@_callback_router.post("{$request.body#/callback_url}", status_code=204)
+async def turn_event(body: TurnEvent) -> None:
+    """Sent when the turn is saved or has failed to be; signed as Standard Webhooks says, repeated until a 2xx."""
+
+
+CALLBACKS: list[BaseRoute] = _callback_router.routes

@@ -1,0 +1,94 @@
+"""The chat service, put together: run `uvicorn main:app --port 8010` in this folder."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import httpx2
+from agents import Runner  # noqa: F401 - callers replace its `run` here
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from callbacks import Callbacks, open_callback_http
+from chat_agent import ChatAgent
+from error_handlers import add_error_handlers
+from health import Readiness
+from lifecycle import Background
+from memory_client import MemoryClient, open_memory_http
+from providers import Provider, choose_provider
+from routes import router
+from running_turns import RunningTurns
+from saving import TurnSaver
+from services import Services
+from settings import Settings, load_settings
+from summaries import Summaries
+from turn_log import set_up_logging
+from turns import Turns
+
+MAX_BODY_BYTES = 1024 * 1024  # the longest text allowed takes 96 KB as JSON at worst
+
+log = logging.getLogger("chat_service")
+
+
+def create_app(
+    settings: Settings,
+    *,
+    memory_transport: httpx.AsyncBaseTransport | None = None,
+    model_transport: httpx2.AsyncBaseTransport | None = None,
+    callback_transport: httpx.AsyncBaseTransport | None = None,
+) -> FastAPI:
+    """The service; a transport that is given stands in for the network."""
+    background = Background()
+    provider = choose_provider(settings, model_transport)
+    memory_http = open_memory_http(settings, memory_transport)
+    callback_http = open_callback_http(callback_transport)
+    memory, agent = MemoryClient(memory_http), ChatAgent(provider)
+    turns = Turns(
+        memory,
+        agent,
+        TurnSaver(memory, background),
+        Summaries(memory, agent, background, settings.context_budget_chars),
+        Callbacks(callback_http, settings, background),
+        background,
+        settings,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        _announce(provider)
+        yield
+        await background.finish(settings.shutdown_timeout_seconds)
+        await memory_http.aclose()
+        await callback_http.aclose()
+        await provider.close()
+
+    app = FastAPI(
+        title="DACA Chat Service",
+        description="A chat agent that remembers: one turn, streamed or not, over the memory service",
+        version="1.0.0",
+        max_body_size=MAX_BODY_BYTES,
+        lifespan=lifespan,
+    )
+    app.state.services = Services(settings, RunningTurns(turns, background), Readiness(memory))
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=["http://localhost:3000"],
+        allow_credentials=True,
+        allow_methods=["*"],
+        allow_headers=["*"],
+    )
+    add_error_handlers(app)
+    app.include_router(router)
+    return app
+
+
+def _announce(provider: Provider) -> None:
+    if provider.is_offline:
+        log.warning("no GEMINI_API_KEY, LLM_API_KEY or LLM_BASE_URL is set: the offline model answers")
+    else:
+        log.info("model %s at %s", provider.name, provider.where)
+
+
+set_up_logging()
+app = create_app(load_settings())

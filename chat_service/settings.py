@@ -1,0 +1,91 @@
+"""Everything that can be set from outside: the environment, then `.env` in this folder, then the defaults here."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+
+ENV_FILE = Path(__file__).parent / ".env"
+
+GEMINI_BASE_URL = "https://generativelanguage.googleapis.com/v1beta/openai/"
+OPENAI_BASE_URL = "https://api.openai.com/v1"
+DEFAULT_MODEL = "gemini-3.8-flash"
+
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class Settings(BaseSettings):
+    """The service's settings; each field is the environment variable of the same name in capitals."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
+
+    gemini_api_key: SecretStr | None = None
+    llm_base_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
+    llm_api_key: SecretStr | None = None
+    llm_model: str = Field(default=DEFAULT_MODEL, min_length=1)
+
+    dapr_http_port: int = Field(default=3500, ge=1, le=65535)
+    dapr_http_endpoint: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
+    dapr_api_token: SecretStr | None = None
+    memory_app_id: str = Field(default="agent-memory-service", pattern=r"^[A-Za-z0-9._-]+$")
+
+    turn_timeout_seconds: Seconds = 60.0
+    """A whole turn: memory read, model and save."""
+    save_timeout_seconds: Seconds = 6.0
+    """How long a save is retried before the reply goes out as not saved; one slow attempt and a second fit."""
+    shutdown_timeout_seconds: Seconds = 10.0
+    """What running turns, pending saves and callbacks get to finish when the service stops."""
+    context_budget_chars: int = Field(default=32_000, ge=1_000, le=10_000_000)
+    """Earlier messages given verbatim to the model; the longest message allowed and a reply as long fit."""
+
+    callback_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Comma-separated `host` or `host:port` that may be named in `callback_url`; none by default."""
+    callback_secret: SecretStr | None = None
+    """Signs the callbacks: `whsec_` and base64, as Standard Webhooks has it."""
+    callback_save_timeout_seconds: Seconds = 60.0
+    """How long the save of a turn with a callback is retried."""
+    callback_attempts: int = Field(default=5, ge=1, le=20)
+
+    @field_validator("callback_allowed_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(host.strip().lower() for host in value.split(",") if host.strip())
+        return value
+
+    @model_validator(mode="after")
+    def _callbacks_are_signed(self) -> "Settings":
+        if self.callback_allowed_hosts and self.callback_secret is None:
+            raise ValueError("CALLBACK_ALLOWED_HOSTS needs CALLBACK_SECRET (whsec_...) to sign the callbacks")
+        return self
+
+    @property
+    def sidecar_url(self) -> str:
+        """Where this service's own Dapr sidecar listens."""
+        return (self.dapr_http_endpoint or f"http://127.0.0.1:{self.dapr_http_port}").rstrip("/")
+
+
+def load_settings(env_file: Path = ENV_FILE) -> Settings:
+    """The settings, or one clear line on stderr and exit code 1."""
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(env_file=env_file, env_file_encoding="utf-8")
+
+    try:
+        if env_file.exists():
+            env_file.read_text(encoding="utf-8")  # pydantic-settings passes over what is not a regular file
+        return FromFile()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SystemExit(f"chat_service: cannot read {env_file}: {error}") from None
+    except SettingsError as error:
+        raise SystemExit(f"chat_service: bad setting: {error}") from None
+    except ValidationError as error:
+        raise SystemExit(f"chat_service: bad setting: {_in_one_line(error)}") from None
+
+
+def _in_one_line(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(map(str, item['loc'])).upper()} {item['msg']}".strip()
+        for item in error.errors(include_url=False, include_input=False, include_context=False)
+    )
