@@ -27,7 +27,8 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def _memory(request: Request) -> Memory:
+async def _memory(request: Request) -> Memory:
+    # async, though it waits for nothing: FastAPI would run it in a thread otherwise.
     memory: Memory = request.app.state.memory
     return memory
 

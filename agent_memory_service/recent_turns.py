@@ -33,15 +33,13 @@ def added(turns: str, turn_id: str, count: int) -> str:
 def find(turns: str, turn_id: str) -> Place | None:
     """Where the entries of a turn are, or None for one that is not remembered."""
     digest = _digest(turn_id)
-    back = 0
-    for at in range(len(turns) - _SLOT, -1, -_SLOT):
-        if turns[at] == ".":
-            return None
-        count = int(turns[at + _DIGEST], 16)
-        back += count
-        if turns.startswith(digest, at):
-            return Place(back, count)
-    return None
+    at = turns.find(digest)
+    while at > 0 and at % _SLOT:  # digits of two slots that happen to read alike
+        at = turns.find(digest, at + 1)
+    if at < 0:
+        return None
+    counts = [int(count, 16) for count in turns[at + _DIGEST :: _SLOT]]
+    return Place(back=sum(counts), count=counts[0])
 
 
 def _digest(turn_id: str) -> str:

@@ -18,7 +18,7 @@ class Memory:
 
     def __init__(self, settings: Settings, http: httpx.AsyncClient | None = None) -> None:
         self._http = http or connect(settings)
-        state = DaprState(self._http, settings.state_store)
+        state = DaprState(self._http, settings)
         log = PagedLog(state)
         self._sweeper = Sweeper(state, log)
         self.profiles = Profiles(state)
