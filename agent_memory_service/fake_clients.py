@@ -4,13 +4,19 @@ Each call parks until `Schedule.let` answers it; a crashed client's calls get th
 """
 
 import asyncio
+import json
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import Enum
+from urllib.parse import unquote
 
 import httpx
 
 from fake_dapr import FakeDapr
+
+operation: ContextVar[str] = ContextVar("operation", default="")
+"""Which operation a call belongs to; tasks that an operation starts carry it on."""
 
 
 class Fault(Enum):
@@ -36,6 +42,16 @@ FOR_WRITES = [fault for fault in Fault if fault not in (Fault.NONE, Fault.ITEM_E
 
 def is_write(request: httpx.Request) -> bool:
     return request.method != "GET" and not request.url.path.endswith("/bulk")
+
+
+def named(request: httpx.Request) -> str:
+    """A request in short: get, save, bulk or delete, and the keys it is about."""
+    if request.method in ("GET", "DELETE"):
+        return f"{request.method.lower()} {unquote(request.url.path.rpartition('/')[2])}"
+    body = json.loads(request.content)
+    if isinstance(body, dict):
+        return f"bulk {' '.join(body['keys'])}"
+    return f"save {' '.join(item['key'] for item in body)}"
 
 
 def answer(dapr: FakeDapr, request: httpx.Request, fault: Fault, by: str) -> httpx.Response:
@@ -72,27 +88,32 @@ class Sidecar(httpx.AsyncBaseTransport):
 
 @dataclass(eq=False)
 class Call:
-    """One request under way."""
+    """One request under way, with the operation and the replica it comes from."""
 
     by: str
+    replica: str
     request: httpx.Request
     answered: asyncio.Future[httpx.Response]
 
     def __str__(self) -> str:
-        return f"{self.by}: {self.request.method} {self.request.url.path} {self.request.content.decode()}"
+        return f"{self.by} {named(self.request)}"
 
 
 @dataclass
 class Schedule:
-    """The calls of all clients that wait to be let through, and the writes that will land late."""
+    """The calls of all replicas that wait to be let through, and the writes that may still land late."""
 
     dapr: FakeDapr
     parked: list[Call] = field(default_factory=list)
     late: list[Call] = field(default_factory=list)
+    trace: list[str] = field(default_factory=list)
+    troubles: int = 0  # calls that met a fault or were given up on
 
     def let(self, call: Call, fault: Fault = Fault.NONE) -> None:
         """Carry out a parked call. Its client goes on when the loop runs."""
         self.parked.remove(call)
+        self.trace.append(f"{call} [{fault.value}]")
+        self.troubles += fault is not Fault.NONE
         if fault is Fault.LATE:
             self.late.append(call)
         try:
@@ -103,33 +124,41 @@ class Schedule:
     def land(self, call: Call) -> None:
         """Carry out a write whose client has long given up on it."""
         self.late.remove(call)
+        self.trace.append(f"{call} [lands late]")
         self.dapr.answer(call.request, call.by)
+
+    def give_up(self, call: Call) -> None:
+        """The client does not wait any more; a write that was on its way may still arrive."""
+        if call in self.parked:
+            self.parked.remove(call)
+            self.troubles += 1
+            self.trace.append(f"{call} [given up]")
+            if is_write(call.request):
+                self.late.append(call)
 
 
 class SteppedSidecar(httpx.AsyncBaseTransport):
-    """The sidecar of one client: each call parks in the schedule until the test lets it through."""
+    """The sidecar of one replica: each call parks in the schedule until the test lets it through."""
 
-    def __init__(self, schedule: Schedule, name: str) -> None:
+    def __init__(self, schedule: Schedule, replica: str) -> None:
         self.schedule = schedule
-        self.name = name
+        self.replica = replica
         self.dead = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self.dead:
             raise httpx.ConnectError("the process is gone", request=request)
-        call = Call(self.name, request, asyncio.get_running_loop().create_future())
+        call = Call(operation.get(), self.replica, request, asyncio.get_running_loop().create_future())
         self.schedule.parked.append(call)
         try:
             return await call.answered
         finally:
-            self._given_up(call)
-
-    def _given_up(self, call: Call) -> None:
-        if call in self.schedule.parked:  # cancelled while parked: what was on its way may still arrive
-            self.schedule.parked.remove(call)
-            if is_write(call.request):
-                self.schedule.late.append(call)
+            self.schedule.give_up(call)
 
     def crash(self) -> None:
-        """From now on nothing of this client reaches the store, except what was on its way already."""
+        """From now on nothing of this replica reaches the store, except writes that were on their way already."""
         self.dead = True
+        self.schedule.trace.append(f"{self.replica} crashes")
+        for call in [call for call in self.schedule.parked if call.replica == self.replica]:
+            self.schedule.give_up(call)
+            call.answered.set_exception(httpx.ConnectError("the process is gone"))

@@ -14,6 +14,7 @@ import httpx
 JSON = dict[str, "JSON"] | list["JSON"] | str | int | float | bool | None
 
 STORE = "statestore"
+SEED = "seed"  # who sent what the test itself put into the store
 BODY_LIMIT_BYTES = 4 * 1024 * 1024  # more than this and Dapr answers 400
 LARGEST_EXACT_INTEGER = 2**53  # Dapr decodes numbers into doubles
 
@@ -92,7 +93,7 @@ class FakeDapr:
 
     def seed(self, key: str, value: JSON) -> None:
         """Write a key as another program would have, by no request."""
-        self._write({"key": key, "value": value}, "seed")
+        self._write({"key": key, "value": value}, SEED)
 
     def answer(self, request: httpx.Request, by: str = "") -> httpx.Response:
         """Carry out one request; `by` names its sender in the commits."""

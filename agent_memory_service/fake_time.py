@@ -11,6 +11,7 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 LONGEST_WAIT_SECONDS = 10 * 86_400.0  # a task that sleeps on after that would never end
+CLOCK_RESOLUTION_SECONDS = 1e-9  # a timer as near as that is due, for asyncio too
 
 
 class IdleSelector(selectors.SelectSelector):
@@ -19,7 +20,7 @@ class IdleSelector(selectors.SelectSelector):
     loop: "VirtualLoop"
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None or timeout > 0:
+        if timeout is None or timeout > CLOCK_RESOLUTION_SECONDS:
             self.loop.idle(timeout)
         return super().select(0)
 
