@@ -62,7 +62,7 @@ class Simulation:
         self.records: dict[str, Record] = {}
         sessions = {operation.session for program in (before, *programs) for operation in program}
         self.observer = Observer(self.dapr, sorted(sessions), self.page)
-        self.replicas = [self._start(f"replica {number}") for number in range(replicas)]
+        self.replicas = [self.start(f"replica {number}") for number in range(replicas)]
         self.deadlines: dict[Call, float] = {}
         for key, value in (seeds or {}).items():
             self.dapr.seed(key, value)
@@ -74,7 +74,8 @@ class Simulation:
         ]
         self.loop.settle()
 
-    def _start(self, name: str) -> Replica:
+    def start(self, name: str) -> Replica:
+        """Another process of the service, in the place of one that died."""
         sidecar = SteppedSidecar(self.schedule, name)
         http = httpx.AsyncClient(transport=sidecar, base_url="http://127.0.0.1:3501", timeout=1.5)
         return Replica(sidecar, Memory(SETTINGS, http))
@@ -138,7 +139,7 @@ class Simulation:
         """Kill a replica and start another in its place."""
         at = index % len(self.replicas)
         replica = self.replicas[at]
-        self.replicas[at] = self._start(f"{replica.sidecar.replica}'")
+        self.replicas[at] = self.start(f"{replica.sidecar.replica}'")
         replica.sidecar.crash()
         for task in replica.running:
             task.cancel()
