@@ -70,7 +70,7 @@ async def measure_bytes(
         session = await seeded(client, system, user, size)
         sent, received = relay.sent, relay.received
         for number in range(plan.bytes_turns):
-            await timed(turn(client, system, user, session, f"counted {number}"))
+            await timed(turn, client, system, user, session, f"counted {number}")
         figures.bytes_sent[size] = (relay.sent - sent) / plan.bytes_turns
         figures.bytes_received[size] = (relay.received - received) / plan.bytes_turns
 
@@ -81,7 +81,7 @@ async def seeded(client: aiohttp.ClientSession, system: System, user: str, size:
     if size:
         await seed(client, system.memory, session, size)
     for number in range(WARM_UP_TURNS):
-        await timed(turn(client, system, user, session, f"warm-up {number}"))
+        await timed(turn, client, system, user, session, f"warm-up {number}")
     return session
 
 
@@ -93,12 +93,12 @@ async def _by_size(client: aiohttp.ClientSession, system: System, plan: Plan, fi
         session = sessions[size] = new_id("session")
         if size:
             await seed(client, system.memory, session, size)
-        figures.first_turns[size] = await timed(turn(client, system, user, session, "first"))
+        figures.first_turns[size] = await timed(turn, client, system, user, session, "first")
         figures.latencies[size] = []
     for number in range(-WARM_UP_TURNS, plan.turns):
         for size in SIZES:
             session = sessions[size] if size else new_id("session")
-            seconds = await timed(turn(client, system, user, session, f"turn {number}"))
+            seconds = await timed(turn, client, system, user, session, f"turn {number}")
             if number >= 0:
                 figures.latencies[size].append(seconds)
 

@@ -62,9 +62,9 @@ class MemoryBench:
         await self.calls.bare_save(key, "")
         samples: dict[str, list[float]] = defaultdict(list)
         for _ in range(self.plan.memory_rounds):
-            samples["bare"].append(await timed(self.calls.bare(key)))
+            samples["bare"].append(await timed(self.calls.bare, key))
             for size, session in sessions.items():
-                samples[f"newest and append at {size}"].append(await timed(self.calls.newest_and_append(session)))
+                samples[f"newest and append at {size}"].append(await timed(self.calls.newest_and_append, session))
         self.figures.medians |= {name: median(values) for name, values in samples.items()}
 
     async def _whole_reads(self) -> None:
@@ -72,8 +72,8 @@ class MemoryBench:
         await seed(self.client, self.other, theirs, SIZES[-1])
         samples: dict[str, list[float]] = defaultdict(list)
         for _ in range(WHOLE_READS):
-            samples["whole read"].append(await timed(self.calls.whole(self.system.memory, mine)))
-            samples["whole read, tutorial"].append(await timed(self.calls.whole(self.other, theirs)))
+            samples["whole read"].append(await timed(self.calls.whole, self.system.memory, mine))
+            samples["whole read, tutorial"].append(await timed(self.calls.whole, self.other, theirs))
         self.figures.medians |= {name: median(values) for name, values in samples.items()}
 
     async def _crowd(self) -> None:
@@ -111,8 +111,8 @@ class MemoryBench:
         session = await self._session(REPLACE_MESSAGES)
         appends = (self.plan.long_session - REPLACE_MESSAGES) // (2 * PAIRS_AN_APPEND)
         for _ in range(appends):
-            await timed(self.calls.append(session, PAIRS_AN_APPEND))
-        samples = [await timed(self.calls.newest_and_append(session)) for _ in range(CONTINUED_READS)]
+            await timed(self.calls.append, session, PAIRS_AN_APPEND)
+        samples = [await timed(self.calls.newest_and_append, session) for _ in range(CONTINUED_READS)]
         self.figures.medians["newest and append, long"] = median(samples)
         start = time.perf_counter()
         self.figures.long_messages = len(await whole_history(self.client, self.system.memory, session))
@@ -122,5 +122,5 @@ class MemoryBench:
         """A session of ours of that size whose history has been moved into pages."""
         session = new_id("session")
         await seed(self.client, self.system.memory, session, size)
-        await timed(self.calls.append(session))
+        await timed(self.calls.append, session)
         return session

@@ -70,12 +70,12 @@ class PartBench:
     async def round(self, *, keep: bool) -> None:
         """Each measure once."""
         measures: dict[str, Callable[[], Coroutine[None, None, float]]] = {
-            "turn": lambda: timed(turn(self.client, self.system, self.user, self.session, "a turn")),
-            "both reads": lambda: timed(self._both_reads()),
-            "profile read": lambda: timed(self._profile()),
-            "history read": lambda: timed(self._history()),
-            "agent run": lambda: timed(self.agent.run(self.window, "a turn")),
-            "append": lambda: timed(self._append()),
+            "turn": lambda: timed(turn, self.client, self.system, self.user, self.session, "a turn"),
+            "both reads": lambda: timed(self._both_reads),
+            "profile read": lambda: timed(self._profile),
+            "history read": lambda: timed(self._history),
+            "agent run": lambda: timed(self.agent.run, self.window, "a turn"),
+            "append": lambda: timed(self._append),
             "first delta": self._first_delta,
             "first token": lambda: self.agent.first_token(self.window, "a turn"),
         }
