@@ -58,17 +58,10 @@ def check_callback_url(url: str | None, settings: Settings) -> None:
 class Callbacks:
     """Delivers turn events, repeated with backoff until one answer is 2xx."""
 
-    def __init__(
-        self,
-        http: httpx.AsyncClient,
-        settings: Settings,
-        background: Background,
-        first_pause_seconds: float = FIRST_PAUSE_SECONDS,
-    ) -> None:
+    def __init__(self, http: httpx.AsyncClient, settings: Settings, background: Background) -> None:
         self._http = http
         self._attempts = settings.callback_attempts
         self._background = background
-        self._first_pause_seconds = first_pause_seconds
         secret = settings.callback_secret
         self._signer = None if secret is None else Webhook(secret.get_secret_value())
 
@@ -80,7 +73,7 @@ class Callbacks:
         event = TurnEvent(type=outcome, timestamp=response.metadata.timestamp, data=response)
         body = event.model_dump_json(exclude_none=True)
         turn_id = response.metadata.turn_id
-        pause = self._first_pause_seconds
+        pause = FIRST_PAUSE_SECONDS
         for attempt in range(1, self._attempts + 1):
             is_last = self._background.is_stopping or attempt == self._attempts
             status = await self._post(url, turn_id, body)

@@ -30,4 +30,4 @@ def turn_request(message: Message, idempotency_key: str | None) -> TurnRequest:
 
 def _derived(*parts: str) -> str:
     """A UUID that is the same for the same parts; as JSON no two lists of parts read alike."""
-    return str(UUID(bytes=sha256(json.dumps(parts).encode()).digest()[:16], version=8))
+    return str(UUID(bytes=sha256(json.dumps(parts).encode()).digest()[:16], version=5))

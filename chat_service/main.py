@@ -10,6 +10,7 @@ from agents import Runner  # noqa: F401 - callers replace its `run` here
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
+from body_limit import BodyLimit
 from callbacks import Callbacks, open_callback_http
 from chat_agent import ChatAgent
 from error_handlers import add_error_handlers
@@ -67,7 +68,6 @@ def create_app(
         title="DACA Chat Service",
         description="A chat agent that remembers: one turn, streamed or not, over the memory service",
         version="1.0.0",
-        max_body_size=MAX_BODY_BYTES,
         lifespan=lifespan,
     )
     app.state.services = Services(settings, RunningTurns(turns, background), Readiness(memory))
@@ -78,6 +78,7 @@ def create_app(
         allow_methods=["*"],
         allow_headers=["*"],
     )
+    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
     add_error_handlers(app)
     app.include_router(router)
     return app

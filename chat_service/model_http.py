@@ -35,14 +35,13 @@ def endpoint_transport(base_url: str) -> httpx2.AsyncBaseTransport:
 class ModelTransport(httpx2.AsyncBaseTransport):
     """Around a transport: every good answer is a chat completion, whole or streamed to its end."""
 
-    def __init__(self, inner: httpx2.AsyncBaseTransport, first_pause_seconds: float = FIRST_PAUSE_SECONDS) -> None:
+    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
         self._inner = inner
-        self._first_pause_seconds = first_pause_seconds
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """The endpoint's answer, after at most ATTEMPTS."""
         for attempt in range(1, ATTEMPTS):
-            pause = self._first_pause_seconds * 2 ** (attempt - 1) * random.uniform(0.5, 1.0)
+            pause = FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.0)
             try:
                 response = await self._inner.handle_async_request(request)
             except (httpx2.NetworkError, httpx2.RemoteProtocolError):

@@ -1,17 +1,32 @@
 """The shapes of the API, of the memory service's answers, and of a turn on its way."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl
 
 MAX_TEXT_CHARS = 16_000  # with its reply such a message still fits in a context window and in one stored entry
 MAX_TAGS = 100
 MAX_TAG_CHARS = 200
-ID_PATTERN = r"^[^/\\?#%:|\s\x00-\x1f\x7f-\x9f]+$"  # what survives a path through Dapr and a Dapr key
+_ID_CHARACTER = r"[^/\\?#%:|\s\x00-\x1f\x7f-\x9f]"  # what survives a path through Dapr and a Dapr key
+_NOT_DOT = _ID_CHARACTER.replace("[^", "[^.")
+ID_PATTERN = rf"^(?:{_NOT_DOT}{_ID_CHARACTER}*|\.{_NOT_DOT}{_ID_CHARACTER}*|\.\.{_ID_CHARACTER}+)$"  # not . or ..
+_ID = re.compile(ID_PATTERN)
 
-Id = Annotated[str, Field(min_length=1, max_length=128, pattern=ID_PATTERN)]
+
+def _checked_id(value: str) -> str:
+    if _ID.fullmatch(value) is None:
+        raise ValueError("an id has no / \\ ? # % : | and no blank or control characters, and is not . or ..")
+    return value
+
+
+Id = Annotated[
+    str,
+    Field(min_length=1, max_length=128, json_schema_extra={"pattern": ID_PATTERN}),
+    AfterValidator(_checked_id),
+]
 Tag = Annotated[str, Field(max_length=MAX_TAG_CHARS)]
 HistoryState = Literal["saved", "pending", "not_saved"]
 MemoryState = Literal["ok", "unavailable"]

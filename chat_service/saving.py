@@ -28,19 +28,16 @@ class SaveOutcome:
 class TurnSaver:
     """Appends turns through the memory client."""
 
-    def __init__(
-        self, memory: MemoryClient, background: Background, first_pause_seconds: float = FIRST_PAUSE_SECONDS
-    ) -> None:
+    def __init__(self, memory: MemoryClient, background: Background) -> None:
         self._memory = memory
         self._background = background
-        self._first_pause_seconds = first_pause_seconds
 
     async def save(
         self, request: TurnRequest, entries: Sequence[ConversationEntry], limit_seconds: float
     ) -> SaveOutcome:
         """Append the turn, trying again for `limit_seconds`; once the service stops, one more time."""
         code = MemoryFailure().code
-        pause = self._first_pause_seconds
+        pause = FIRST_PAUSE_SECONDS
         try:
             async with asyncio.timeout(limit_seconds):
                 while True:

@@ -1,0 +1,67 @@
+"""The service under test: a scripted model behind it, a scripted memory beside it, and no network."""
+
+from collections.abc import AsyncIterator, Callable
+
+import httpx
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+import callbacks
+import model_http
+import saving
+from main import create_app
+from scripted_memory import ScriptedMemory
+from scripted_model import ScriptedModel
+from settings import Settings
+
+Service = Callable[..., httpx.AsyncClient]
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries follow at once."""
+    for module in (callbacks, model_http, saving):
+        monkeypatch.setattr(module, "FIRST_PAUSE_SECONDS", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that the developer has set reaches a test."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def memory() -> ScriptedMemory:
+    """The memory service."""
+    return ScriptedMemory()
+
+
+@pytest.fixture
+def model() -> ScriptedModel:
+    """The model's endpoint."""
+    return ScriptedModel()
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """A model's endpoint is set, and waits are short."""
+    return Settings(llm_base_url="http://model.test/v1", llm_model="scripted", save_timeout_seconds=0.05)
+
+
+@pytest.fixture
+def app(settings: Settings, memory: ScriptedMemory, model: ScriptedModel) -> FastAPI:
+    """The service with the scripted model."""
+    return create_app(
+        settings,
+        memory_transport=httpx.MockTransport(memory.handle),
+        model_transport=httpx2.MockTransport(model.handle),
+    )
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the service."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://chat.test") as client:
+        yield client

@@ -1,0 +1,104 @@
+"""An OpenAI-compatible endpoint as tests need it: scripted answers on the wire, and a record of what was asked."""
+
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+import httpx2
+
+Json = dict[str, object]
+Answer = httpx2.Response | Exception | Callable[[], Awaitable[httpx2.Response]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request: its messages, and the whole of its body."""
+
+    messages: list[Json]
+    body: Json
+    headers: httpx2.Headers
+
+
+class ScriptedModel:
+    """Gives its scripted answers in turn, then the last one again; without any it replies `Good.`"""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self._answers: deque[Answer] = deque()
+
+    def answer(self, *answers: Answer) -> None:
+        """Script the next answers."""
+        self._answers.extend(answers)
+
+    async def handle(self, request: httpx2.Request) -> httpx2.Response:
+        """Answer one request."""
+        body = json.loads(request.content)
+        self.asked.append(Asked(body["messages"], body, request.headers))
+        told = self._answers.popleft() if self._answers else None
+        if isinstance(told, Exception):
+            raise told
+        if isinstance(told, httpx2.Response):
+            return told
+        if told is not None:
+            return await told()
+        return streamed("Good", ".") if body.get("stream") else text("Good.")
+
+
+def text(content: str | None, **message: object) -> httpx2.Response:
+    """A whole reply."""
+    return completion({"role": "assistant", "content": content, **message}, "stop")
+
+
+def tool_call(arguments: str = "{}", name: str = "get_current_time") -> httpx2.Response:
+    """A whole answer that calls a tool."""
+    return completion({"role": "assistant", "content": None, "tool_calls": [_call(name, arguments)]}, "tool_calls")
+
+
+def completion(message: Json, finish_reason: str) -> httpx2.Response:
+    """A chat completion."""
+    choice = {"index": 0, "finish_reason": finish_reason, "message": message}
+    return httpx2.Response(200, json={**_about("chat.completion"), "choices": [choice]})
+
+
+def streamed(*pieces: str, finish_reason: str | None = "stop", done: bool = True) -> httpx2.Response:
+    """A reply in pieces; without finish reason and `done` it is cut."""
+    return events(text_events(*pieces, finish_reason=finish_reason, done=done))
+
+
+def streamed_tool_call(arguments: str = "{}") -> httpx2.Response:
+    """A streamed answer that calls the tool."""
+    called: Json = {"role": "assistant", "tool_calls": [{"index": 0, **_call("get_current_time", arguments)}]}
+    return events([chunk(called), chunk({}, "tool_calls"), b"data: [DONE]\n\n"])
+
+
+def text_events(*pieces: str, finish_reason: str | None = "stop", done: bool = True) -> list[bytes]:
+    """The events of a reply in pieces."""
+    said = [chunk({"role": "assistant", "content": piece}) for piece in pieces]
+    ended = [chunk({}, finish_reason)] if finish_reason else []
+    return [*said, *ended, *([b"data: [DONE]\n\n"] if done else [])]
+
+
+def events(parts: Iterable[bytes] | AsyncIterator[bytes]) -> httpx2.Response:
+    """A stream of server-sent events."""
+    stream = parts if isinstance(parts, AsyncIterator) else _each(parts)
+    return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=stream)
+
+
+def chunk(delta: Json, finish_reason: str | None = None) -> bytes:
+    """One event of a streamed completion."""
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    return b"data: " + json.dumps({**_about("chat.completion.chunk"), "choices": [choice]}).encode() + b"\n\n"
+
+
+async def _each(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+def _about(kind: str) -> Json:
+    return {"id": "c1", "object": kind, "created": 1, "model": "scripted"}
+
+
+def _call(name: str, arguments: str) -> Json:
+    return {"id": "call_1", "type": "function", "function": {"name": name, "arguments": arguments}}

@@ -1,0 +1,144 @@
+"""The tutorial's service, in our words: its greeting, a turn, what is refused."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+
+import main
+from main import create_app
+from scripted_memory import ScriptedMemory
+from scripted_model import ScriptedModel
+from settings import Settings
+
+
+def say(text: str, **more: object) -> dict[str, object]:
+    """A request body."""
+    return {"user_id": "alice", "text": text, **more}
+
+
+def in_session(session_id: str) -> dict[str, object]:
+    """The part of a request body that names its session."""
+    return {"metadata": {"session_id": session_id}}
+
+
+async def test_root_greets(client: httpx.AsyncClient) -> None:
+    """The greeting is the tutorial's."""
+    answer = await client.get("/")
+    assert answer.status_code == 200
+    assert answer.json() == {"message": "Welcome to the DACA Chat Service! Access /docs for the API documentation."}
+
+
+async def test_turn_is_answered_and_saved(
+    client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel
+) -> None:
+    """A message gets the model's reply, and both are in the session's history, as one turn."""
+    answer = await client.post("/chat/", json=say("Hello", tags=["greeting"]))
+    body = answer.json()
+    metadata = body["metadata"]
+    assert (answer.status_code, body["user_id"], body["reply"]) == (200, "alice", "Good.")
+    assert set(metadata) == {"timestamp", "session_id", "history", "memory", "model", "turn_id"}
+    assert (metadata["history"], metadata["memory"], metadata["model"]) == ("saved", "ok", "scripted")
+    entries = memory.sessions[metadata["session_id"]].entries
+    assert [(it["role"], it["content"], it["turn_id"]) for it in entries] == [
+        ("user", "Hello", metadata["turn_id"]),
+        ("assistant", "Good.", metadata["turn_id"]),
+    ]
+
+
+async def test_history_of_a_new_session_is_not_read(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
+    """A session just made up has no history to read."""
+    await client.post("/chat/", json=say("Hello"))
+    assert [kind for kind, _ in memory.requests] == ["profile", "append"]
+
+
+async def test_given_session_goes_on(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
+    """A request that names a session is answered in it; the profile is asked for before the history."""
+    metadata = (await client.post("/chat/", json=say("Hello"))).json()["metadata"]
+    answer = await client.post("/chat/", json=say("And now?", metadata=metadata))
+    assert answer.json()["metadata"]["session_id"] == metadata["session_id"]
+    assert len(memory.sessions[metadata["session_id"]].entries) == 4
+    assert [kind for kind, _ in memory.requests][2:] == ["profile", "history", "append"]
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n\t"])
+async def test_empty_text_is_refused(client: httpx.AsyncClient, memory: ScriptedMemory, text: str) -> None:
+    """An empty message is the tutorial's 400, and costs no call."""
+    answer = await client.post("/chat/", json=say(text))
+    assert answer.status_code == 400
+    assert answer.json() == {"detail": "Message text cannot be empty", "code": "empty_text"}
+    assert memory.requests == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"text": "Hello"},
+        {"user_id": "alice"},
+        {"user_id": "alice", "text": 5},
+        {"user_id": "alice", "text": "x" * 16_001},
+        {"user_id": "alice", "text": "Hello", "tags": "greeting"},
+        {"user_id": "alice", "text": "Hello", "metadata": {"session_id": "a/b"}},
+        *({"user_id": user_id, "text": "Hello"} for user_id in ["", ".", "..", "a b", "a|b", "a:b", "a%b", "x" * 129]),
+    ],
+)
+@pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])
+async def test_bad_request_is_told_as_a_list(client: httpx.AsyncClient, path: str, body: dict[str, object]) -> None:
+    """What is missing, of a wrong type, too long or a bad id is answered 422 with FastAPI's list."""
+    answer = await client.post(path, json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert {"loc", "msg", "type"} == set(answer.json()["detail"][0])
+
+
+@pytest.mark.parametrize("content", [b"{oops", b"", b'{"user_id": "alice", "text": "\\ud800"}', b"\xff\xfe"])
+async def test_malformed_json_is_refused(client: httpx.AsyncClient, content: bytes) -> None:
+    """What is no JSON, or no text, is the client's mistake and not the service's."""
+    answer = await client.post("/chat/", content=content, headers={"content-type": "application/json"})
+    assert answer.status_code in (400, 422)
+    assert set(answer.json()) == {"detail", "code"}
+
+
+async def test_long_body_is_refused(client: httpx.AsyncClient) -> None:
+    """A body over the limit is answered 413 in the one error shape."""
+    answer = await client.post("/chat/", json=say("Hello", tags=["x" * main.MAX_BODY_BYTES]))
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+async def test_unknown_route_and_method(client: httpx.AsyncClient) -> None:
+    """What there is not is told in the one error shape."""
+    assert (await client.get("/nothing")).json()["code"] == "not_found"
+    answer = await client.get("/chat/")
+    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+
+
+async def test_browser_of_the_tutorial_is_let_in(client: httpx.AsyncClient) -> None:
+    """The page at localhost:3000 may call, with credentials."""
+    asked = {"origin": "http://localhost:3000", "access-control-request-method": "POST"}
+    answer = await client.options("/chat/", headers=asked)
+    assert answer.headers["access-control-allow-origin"] == "http://localhost:3000"
+    assert answer.headers["access-control-allow-credentials"] == "true"
+
+
+def test_lifespan_starts_and_stops(settings: Settings) -> None:
+    """The service starts and stops without anything to talk to."""
+    with TestClient(create_app(settings)) as client:
+        assert client.get("/health/live").json() == {"status": "ok"}
+
+
+def test_unreadable_settings_are_told_in_one_line(tmp_path: Path) -> None:
+    """A bad value stops the service with one clear line, and no trace."""
+    run = subprocess.run(
+        [sys.executable, "-c", "import main"],
+        cwd=Path(__file__).parent,
+        env={"TURN_TIMEOUT_SECONDS": "soon", "LLM_API_KEY": "secret-key"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert run.stderr.startswith("chat_service: bad setting: TURN_TIMEOUT_SECONDS")
+    assert run.stderr.count("\n") == 1
+    assert "secret-key" not in run.stderr
