@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from bench.load import Rate, closed_loop, new_id, new_user, seed, timed, turn, whole_history
+from bench.load import Rate, closed_loop, new_id, new_user, seed, summarize, timed, turn, whole_history
 from bench.relay import Relay
 from bench.systems import System
 
@@ -77,11 +77,19 @@ async def measure_bytes(
 
 async def seeded(client: aiohttp.ClientSession, system: System, user: str, size: int) -> str:
     """A new session of that many messages that has had its first turns."""
+    session = await _untouched(client, system, size)
+    for number in range(WARM_UP_TURNS):
+        await timed(turn, client, system, user, session, f"warm-up {number}")
+    return session
+
+
+async def _untouched(client: aiohttp.ClientSession, system: System, size: int) -> str:
+    """A new session of that many messages that has had no turn yet."""
     session = new_id("session")
     if size:
         await seed(client, system.memory, session, size)
-    for number in range(WARM_UP_TURNS):
-        await timed(turn, client, system, user, session, f"warm-up {number}")
+        if system.kind == "ours":
+            await summarize(client, system.memory, session)
     return session
 
 
@@ -90,9 +98,7 @@ async def _by_size(client: aiohttp.ClientSession, system: System, plan: Plan, fi
     user = await new_user(client, system.memory)
     sessions: dict[int, str] = {}
     for size in SIZES:
-        session = sessions[size] = new_id("session")
-        if size:
-            await seed(client, system.memory, session, size)
+        session = sessions[size] = await _untouched(client, system, size)
         figures.first_turns[size] = await timed(turn, client, system, user, session, "first")
         figures.latencies[size] = []
     for number in range(-WARM_UP_TURNS, plan.turns):

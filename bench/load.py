@@ -14,6 +14,7 @@ from bench.systems import System, introduce
 REQUEST_SECONDS = 120.0  # the tutorial's turns take long when 64 run at once
 ATTEMPTS = 3
 QUESTION = "Please tell me something about item {} of the list that we made together yesterday."
+SUMMARY = "The user and the assistant went through the items of a list, and what to do about each of them. " * 5
 ANSWER = "Item {} is the one that you wanted to have ready before the end of the week, I think."
 
 P = ParamSpec("P")
@@ -76,6 +77,16 @@ async def seed(client: aiohttp.ClientSession, memory: str, session_id: str, mess
     """Give a session that many messages, by the route that both memory services have."""
     url = f"{memory}/conversations/{session_id}"
     async with client.post(url, json={"history": history(messages)}) as response:
+        response.raise_for_status()
+
+
+async def summarize(client: aiohttp.ClientSession, memory: str, session_id: str) -> None:
+    """Give a seeded session of ours the summary that it would have, had its messages come turn by turn."""
+    url = f"{memory}/conversations/{session_id}"
+    async with client.get(url, params={"last": 1}) as response:
+        found = await response.json()
+    body = {"text": SUMMARY, "through": found["total"], "epoch": found["epoch"]}
+    async with client.put(f"{url}/summary", json=body) as response:
         response.raise_for_status()
 
 
