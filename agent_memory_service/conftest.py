@@ -1,11 +1,17 @@
 """What the tests of this folder share."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+import main
 import page_plan
+from fake_clients import Sidecar
+from fake_dapr import FakeDapr
+from service_under_test import Service
+from workload import memory_over
 
 TINY_PAGE = 2
 TINY_HEAD_KEEPS = 3  # entries; no turn of these tests is longer
@@ -24,3 +30,16 @@ def tiny_pages() -> Iterator[int]:
         patch.setattr(page_plan, "PAGE", TINY_PAGE)
         patch.setattr(page_plan, "HEAD_KEEPS", TINY_HEAD_KEEPS)
         yield TINY_PAGE
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """The app, with its memory over a fake Dapr whose clock is the loop's."""
+    dapr = FakeDapr(lambda: asyncio.get_running_loop().time())
+    sidecar = Sidecar(dapr)
+    memory = memory_over(sidecar)
+    monkeypatch.setattr(main, "memory", memory)
+    kept = main.app.state.memory
+    main.app.state.memory = memory
+    yield Service(dapr, sidecar)
+    main.app.state.memory = kept

@@ -5,8 +5,6 @@ import contextvars
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import httpx
-
 import page_plan
 from errors import HistoryDamaged, ServiceError
 from fake_clients import Call, Fault, Schedule, SteppedSidecar, operation
@@ -14,12 +12,10 @@ from fake_dapr import JSON, SEED, FakeDapr
 from fake_time import VirtualLoop, finish
 from history_oracle import Observer, View
 from service import Memory
-from settings import Settings
-from workload import Operation
+from workload import Operation, memory_over
 
 LANDS_WITHIN_SECONDS = 1.0  # a write whose client gave up: the store itself gives up on it after this long
 MOST_STEPS = 5_000
-SETTINGS = Settings.model_construct()
 
 
 @dataclass
@@ -77,8 +73,7 @@ class Simulation:
     def start(self, name: str) -> Replica:
         """Another process of the service, in the place of one that died."""
         sidecar = SteppedSidecar(self.schedule, name)
-        http = httpx.AsyncClient(transport=sidecar, base_url="http://127.0.0.1:3501", timeout=1.5)
-        return Replica(sidecar, Memory(SETTINGS, http))
+        return Replica(sidecar, memory_over(sidecar))
 
     async def _client(self, number: int, program: Sequence[Operation]) -> None:
         """Ask one thing after the other; what a crash interrupted is asked again of the restarted replica."""

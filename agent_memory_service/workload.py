@@ -8,13 +8,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import httpx
+
 from errors import HistoryReplaced, NotOwner, ServiceError, SessionDeleted, SessionUnknown, SummaryConflict
 from history_oracle import Line, View
 from models import NewEntry, NewTurn, SummaryOffer
 from paged_log import Appended, Slice
 from service import Memory
+from settings import Settings
 
+SETTINGS = Settings.model_construct()
 WHEN = "2026-01-01T00:00:00+00:00"
+
+
+def memory_over(sidecar: httpx.AsyncBaseTransport) -> Memory:
+    """The memory as the service puts it together, over a fake sidecar."""
+    return Memory(SETTINGS, httpx.AsyncClient(transport=sidecar, base_url="http://127.0.0.1:3501"))
 
 
 class Operation(Protocol):
