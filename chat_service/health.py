@@ -12,9 +12,8 @@ CACHED_SECONDS = 1.0  # many may ask at once; the memory service need not be ask
 class Readiness:
     """The memory service's readiness, asked for at most once per CACHED_SECONDS."""
 
-    def __init__(self, memory: MemoryClient, cached_seconds: float = CACHED_SECONDS) -> None:
+    def __init__(self, memory: MemoryClient) -> None:
         self._memory = memory
-        self._cached_seconds = cached_seconds
         self._asked_at: float | None = None
         self._failure: str | None = None
         self._lock = asyncio.Lock()
@@ -22,7 +21,7 @@ class Readiness:
     async def failure(self) -> str | None:
         """Why the service is not ready; None when it is."""
         async with self._lock:
-            if self._asked_at is None or time.monotonic() - self._asked_at >= self._cached_seconds:
+            if self._asked_at is None or time.monotonic() - self._asked_at >= CACHED_SECONDS:
                 self._failure = await self._ask()
                 self._asked_at = time.monotonic()
             return self._failure

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import httpx2
 import openai
 
 from errors import ModelFailure
@@ -11,7 +10,7 @@ RETRY_AFTER_SECONDS = 5  # where the endpoint names no time of its own
 MAX_RETRY_AFTER_SECONDS = 3_600
 
 
-class NotAModelAnswer(httpx2.HTTPError):
+class NotAModelAnswer(openai.OpenAIError):
     """The endpoint answered well, but not as a chat completions endpoint does."""
 
 
@@ -22,7 +21,7 @@ def as_model_failure(error: Exception) -> ModelFailure:
     if isinstance(error, openai.APITimeoutError):
         return ModelFailure(504, "model_timeout", "The model did not answer in time: try again.")
     if isinstance(error, openai.APIConnectionError):
-        return bad_answer() if isinstance(error.__cause__, NotAModelAnswer) else unreachable()
+        return unreachable()
     if isinstance(error, openai.APIError):
         return _failed()
     return bad_answer()

@@ -22,6 +22,7 @@ CONNECTIONS = httpx2.Limits(max_connections=256, max_keepalive_connections=256, 
 
 _TRANSIENT = frozenset({429, 500, 502, 503, 529})
 _STREAM_END = re.compile(rb'\[DONE\]|"finish_reason"\s*:\s*"')
+_STREAM_WANTED = b'"stream":true'  # as the openai client writes it; within a message the quotes are escaped
 _OVERLAP_BYTES = 64  # kept of each chunk, to find an end that two chunks share
 
 
@@ -49,10 +50,10 @@ class ModelTransport(httpx2.AsyncBaseTransport):
                 continue
             wanted = _pause_wanted(response, pause)
             if wanted is None:
-                return await _checked(response)
+                return await _checked(request, response)
             await response.aclose()
             await asyncio.sleep(wanted)
-        return await _checked(await self._inner.handle_async_request(request))
+        return await _checked(request, await self._inner.handle_async_request(request))
 
     async def aclose(self) -> None:
         """Close the pool."""
@@ -69,7 +70,7 @@ def _pause_wanted(response: httpx2.Response, pause: float) -> float | None:
     return float(told) if told.isdecimal() and float(told) <= LONGEST_PAUSE_SECONDS else None
 
 
-async def _checked(response: httpx2.Response) -> httpx2.Response:
+async def _checked(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
     if response.status_code >= 300:
         return response
     content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -77,7 +78,8 @@ async def _checked(response: httpx2.Response) -> httpx2.Response:
         if isinstance(response.stream, httpx2.AsyncByteStream):
             response.stream = _UncutStream(response.stream)
         return response
-    if not content_type.endswith("json") or not _is_completion(await response.aread()):
+    is_whole = _STREAM_WANTED not in request.content and content_type.endswith("json")
+    if not is_whole or not _is_completion(await response.aread()):
         await response.aclose()
         raise NotAModelAnswer("not a chat completion")
     return response

@@ -1,5 +1,6 @@
 """An OpenAI-compatible endpoint as tests need it: scripted answers on the wire, and a record of what was asked."""
 
+import asyncio
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -25,16 +26,28 @@ class ScriptedModel:
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
+        self.gate = asyncio.Event()
+        """Cleared, it holds all answers back."""
+        self.gate.set()
+        self._changed = asyncio.Condition()
         self._answers: deque[Answer] = deque()
 
     def answer(self, *answers: Answer) -> None:
         """Script the next answers."""
         self._answers.extend(answers)
 
+    async def until_asked(self, times: int = 1) -> None:
+        """Wait for so many requests."""
+        async with asyncio.timeout(5), self._changed:
+            await self._changed.wait_for(lambda: len(self.asked) >= times)
+
     async def handle(self, request: httpx2.Request) -> httpx2.Response:
         """Answer one request."""
         body = json.loads(request.content)
         self.asked.append(Asked(body["messages"], body, request.headers))
+        async with self._changed:
+            self._changed.notify_all()
+        await self.gate.wait()
         told = self._answers.popleft() if self._answers else None
         if isinstance(told, Exception):
             raise told

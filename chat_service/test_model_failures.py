@@ -10,10 +10,22 @@ from fastapi import FastAPI
 
 from main import create_app
 from scripted_memory import ScriptedMemory
-from scripted_model import Answer, ScriptedModel, completion, events, streamed, text, text_events, tool_call
+from scripted_model import (
+    Answer,
+    ScriptedModel,
+    completion,
+    events,
+    streamed,
+    streamed_tool_call,
+    text,
+    text_events,
+    tool_call,
+)
 from settings import Settings
 
 LEAK = "upstream-secret sk-123"
+PATHS = ["/chat/", "/chat/stream"]
+JSON = {"content-type": "application/json"}
 HELLO = {"user_id": "alice", "text": "Hello"}
 
 
@@ -23,7 +35,8 @@ def refused(status: int, **headers: str) -> httpx2.Response:
 
 
 BROKEN = httpx2.ConnectError(LEAK)
-FAILURES: dict[str, tuple[list[Answer], int, str]] = {
+Failures = dict[str, tuple[list[Answer], int, str]]
+FAILURES: Failures = {
     "refused key": ([refused(401)], 502, "model_key_refused"),
     "unknown model": ([refused(404)], 502, "model_unknown"),
     "refused request": ([refused(400)], 502, "model_refused_request"),
@@ -33,31 +46,41 @@ FAILURES: dict[str, tuple[list[Answer], int, str]] = {
     "unreachable": ([BROKEN] * 3, 503, "model_unreachable"),
     "read timeout": ([httpx2.ReadTimeout(LEAK)], 504, "model_timeout"),
     "page instead of JSON": ([httpx2.Response(200, html=f"<h1>{LEAK}</h1>")], 502, "model_bad_answer"),
-    "no JSON": (
-        [httpx2.Response(200, content=b"{" + LEAK.encode(), headers={"content-type": "application/json"})],
-        502,
-        "model_bad_answer",
-    ),
+    "no JSON": ([httpx2.Response(200, content=LEAK, headers=JSON)], 502, "model_bad_answer"),
     "other JSON": ([httpx2.Response(200, json=[LEAK])], 502, "model_bad_answer"),
+}
+WHOLE: Failures = {
     "no choices": ([httpx2.Response(200, json={"id": "c", "choices": [], "error": LEAK})], 502, "model_misbehaved"),
     "empty reply": ([text("")], 502, "model_empty_reply"),
     "blank reply": ([text(" \n")], 502, "model_empty_reply"),
     "unknown tool": ([tool_call(name="rm")], 502, "model_misbehaved"),
     "endless tool calls": ([tool_call() for _ in range(20)], 502, "model_tool_loop"),
 }
+STREAMED: Failures = {
+    "no stream": ([text("Good.")], 502, "model_bad_answer"),
+    "no choices": ([events([b"data: {}\n\n", b"data: [DONE]\n\n"])], 502, "model_empty_reply"),
+    "no JSON": ([events([b"data: {" + LEAK.encode() + b"\n\n"])], 502, "model_bad_answer"),
+    "error event": ([events([b'data: {"error": {"message": "%s"}}\n\n' % LEAK.encode()])], 502, "model_failed"),
+    "nothing": ([events([])], 503, "model_unreachable"),
+    "empty reply": ([streamed("")], 502, "model_empty_reply"),
+}
+CASES = [
+    *(pytest.param(path, *case, id=f"{path} {name}") for name, case in FAILURES.items() for path in PATHS),
+    *(pytest.param("/chat/", *case, id=f"/chat/ {name}") for name, case in WHOLE.items()),
+    *(pytest.param("/chat/stream", *case, id=f"/chat/stream {name}") for name, case in STREAMED.items()),
+]
 
 
-@pytest.mark.parametrize(("answers", "status", "code"), FAILURES.values(), ids=FAILURES)
-@pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])
+@pytest.mark.parametrize(("path", "answers", "status", "code"), CASES)
 async def test_failure_has_its_status(
     client: httpx.AsyncClient,
     memory: ScriptedMemory,
     model: ScriptedModel,
     caplog: pytest.LogCaptureFixture,
+    path: str,
     answers: list[Answer],
     status: int,
     code: str,
-    path: str,
 ) -> None:
     """Each failure has its status and code, on the stream too; nothing is saved and no word of the endpoint told."""
     caplog.set_level(logging.DEBUG)
@@ -79,7 +102,7 @@ async def test_retry_after_of_the_endpoint_is_passed_on(client: httpx.AsyncClien
 
 
 @pytest.mark.parametrize("first", [refused(429), refused(500), refused(429, **{"retry-after": "0"}), BROKEN])
-@pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])
+@pytest.mark.parametrize("path", PATHS)
 async def test_passing_failure_is_retried(
     client: httpx.AsyncClient, model: ScriptedModel, first: Answer, path: str
 ) -> None:
@@ -137,6 +160,14 @@ async def test_cut_stream_is_an_error_event(
     assert memory.calls("append") == []
 
 
+async def test_endless_tool_calls_end_the_stream(client: httpx.AsyncClient, model: ScriptedModel) -> None:
+    """On the stream the calls are seen as they come, then the error."""
+    model.answer(*[streamed_tool_call() for _ in range(20)])
+    answer = await client.post("/chat/stream", json=HELLO)
+    assert answer.text.startswith('event: tool\ndata: {"name":"get_current_time","arguments":"{}"}')
+    assert '"code":"model_tool_loop"' in answer.text
+
+
 @pytest.mark.parametrize("ended_by", ["stop", None])
 async def test_stream_may_end_either_way(client: httpx.AsyncClient, model: ScriptedModel, ended_by: str | None) -> None:
     """An endpoint that sends a finish reason only, or `[DONE]` only, has ended its stream."""
@@ -144,7 +175,7 @@ async def test_stream_may_end_either_way(client: httpx.AsyncClient, model: Scrip
     assert "event: done" in (await client.post("/chat/stream", json=HELLO)).text
 
 
-@pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])
+@pytest.mark.parametrize("path", PATHS)
 async def test_hanging_model_is_504(memory: ScriptedMemory, model: ScriptedModel, path: str) -> None:
     """A model that never answers is given up at the turn's time limit."""
 

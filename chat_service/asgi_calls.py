@@ -1,0 +1,89 @@
+"""A request made to the app as a server makes it, so that a test sees each piece go out and can hang up."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from fastapi import FastAPI
+from starlette.types import Message
+
+
+class StreamedCall:
+    """A POST whose answer's pieces are seen one by one."""
+
+    def __init__(self, app: FastAPI, path: str, body: dict[str, object], headers: dict[str, str] | None = None) -> None:
+        self.pieces: list[str] = []
+        self.status: int | None = None
+        self._changed = asyncio.Condition()
+        self._gone = asyncio.Event()
+        self._body: bytes | None = json.dumps(body).encode()
+        self._app = app
+        given = {"content-type": "application/json", **(headers or {})}
+        self._scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": "POST",
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "root_path": "",
+            "query_string": b"",
+            "headers": [(name.lower().encode(), value.encode()) for name, value in given.items()],
+            "client": ("127.0.0.1", 1),
+            "server": ("chat.test", 80),
+        }
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._app(self._scope, self._receive, self._send))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.hang_up()
+        async with asyncio.timeout(5):
+            await self._task
+
+    @property
+    def text(self) -> str:
+        """All that came so far."""
+        return "".join(self.pieces)
+
+    def hang_up(self) -> None:
+        """The client goes away."""
+        self._gone.set()
+
+    async def ended(self) -> str:
+        """The whole answer."""
+        async with asyncio.timeout(5):
+            await self._task
+        return self.text
+
+    async def until(self, fulfilled: Callable[[str], bool]) -> None:
+        """Wait until what came fulfils the condition."""
+        async with asyncio.timeout(5), self._changed:
+            await self._changed.wait_for(lambda: fulfilled(self.text))
+
+    async def _receive(self) -> Message:
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        elif message.get("body"):
+            self.pieces.append(message["body"].decode())
+        async with self._changed:
+            self._changed.notify_all()
+
+
+async def settled() -> None:
+    """Let all run that can: nothing in these tests waits for a network."""
+    for _ in range(200):
+        await asyncio.sleep(0)
