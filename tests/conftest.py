@@ -1,10 +1,12 @@
 """Systems of real processes for the tests; a test that fails shows what they printed."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
 
 import pytest
 
 from system import System, running
+from watched import Watched, watching
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,8 +26,8 @@ def pytest_runtest_makereport(
     """Add the processes' output to a failure."""
     report = yield
     if report.failed:
-        systems = [value for value in item.funcargs.values() if isinstance(value, System)]
-        report.sections += [("processes", system.logs()) for system in systems]
+        used = [value.system if isinstance(value, Watched) else value for value in item.funcargs.values()]
+        report.sections += [("processes", system.logs()) for system in used if isinstance(system, System)]
     return report
 
 
@@ -34,3 +36,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Two memory services behind one app id and a chat service with the offline model; left as it was found."""
     with running(tmp_path_factory.mktemp("house"), memories=2, chats=1) as system:
         yield system
+
+
+@pytest.fixture
+async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
+    """A memory service behind a proxy that sees its calls to the store."""
+    async with watching(tmp_path) as found:
+        yield found

@@ -4,20 +4,23 @@ import re
 import secrets
 import socket
 
-from .http import Headers
+from .http import Headers, Request
 
-HOP_BY_HOP = frozenset(
-    (
-        b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"http2-settings",
-        b"te", b"trailer", b"proxy-authorization", b"proxy-authenticate",
-    )
-)  # fmt: skip
-_NOT_PASSED = HOP_BY_HOP | {b"host", b"content-length", b"traceparent", b"tracestate", b"grpc-trace-bin"}
-_NOT_PASSED |= {b"destination-app-id", b"dapr-app-id", b"date"}
-_TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
+HOP_BY_HOP = {
+    *(b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"http2-settings"),
+    *(b"te", b"trailer", b"proxy-authorization", b"proxy-authenticate"),
+}
+_SET_ANEW = {b"host", b"content-length", b"traceparent", b"tracestate", b"date"}
+_NOT_PASSED = HOP_BY_HOP | _SET_ANEW | {b"destination-app-id", b"dapr-app-id"}
+_EMPTY_MEANS_NONE = {b"user-agent", b"content-type"}
+
+_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})")
+_TRACESTATE = re.compile(
+    rb"[a-z0-9][a-z0-9_\-*/@]*=[!-+\--<>-~]+(?:[ \t]*,[ \t]*[a-z0-9][a-z0-9_\-*/@]*=[!-+\--<>-~]+)*"
+)
 _NO_TRACE = b"00-00000000000000000000000000000000-0000000000000000-00"
-ADDRESS = b"127.0.0.1"
-HOST_NAME = socket.gethostname().encode()
+_ADDRESS = b"127.0.0.1"
+_HOST_NAME = socket.gethostname().encode()
 
 
 def passed_on(headers: Headers) -> Headers:
@@ -26,29 +29,52 @@ def passed_on(headers: Headers) -> Headers:
     return [
         (b"dapr-" + name if name.startswith(b"grpc-") else name, value)
         for name, value in headers
-        if name not in _NOT_PASSED and name not in named and not name.endswith(b"-bin")
+        if name not in _NOT_PASSED
+        and name not in named
+        and not name.endswith(b"-bin")
+        and (value or name not in _EMPTY_MEANS_NONE)
     ]
 
 
-def trace_of(headers: Headers) -> Headers:
-    """The caller's trace with a new span; without one, the empty trace that Dapr sends."""
-    given = next((_TRACEPARENT.fullmatch(value) for name, value in headers if name == b"traceparent"), None)
-    if given is None:
-        return [(b"traceparent", _NO_TRACE)]
-    span = secrets.token_hex(8).encode()
-    state = [(name, value) for name, value in headers if name == b"tracestate"]
-    return [(b"traceparent", b"00-%b-%b-%b" % (given[1], span, given[2])), *state]
+def request_headers(request: Request, added: Headers) -> Headers:
+    """What the app is sent of a request; `added` comes from the sidecars and outranks the caller's token."""
+    headers = passed_on(request.headers)
+    if any(name == b"dapr-api-token" for name, _ in added):
+        headers = [header for header in headers if header[0] != b"dapr-api-token"]
+    agent = [] if request.header(b"user-agent") is not None else [(b"user-agent", b"Go-http-client/1.1")]
+    return [*headers, *agent, *_trace(request.headers), *added]
 
 
-def added(caller: str, callee: str, app_token: str) -> Headers:
-    """What tells the app who calls whom and through which machine, and the token by which it knows its own sidecar."""
-    token = [(b"dapr-api-token", app_token.encode())] if app_token else []
+def added_headers(caller: str, callee: str) -> Headers:
+    """What tells the app who calls whom and through which machine; nothing where a sidecar calls its own app."""
+    if caller == callee:
+        return []
     return [
-        *token,
         (b"dapr-caller-app-id", caller.encode()),
         (b"dapr-callee-app-id", callee.encode()),
         (b"dapr-caller-namespace", b"default"),
-        (b"x-forwarded-for", ADDRESS),
-        (b"x-forwarded-host", HOST_NAME),
-        (b"forwarded", b"for=%b;by=%b;host=%b" % (ADDRESS, ADDRESS, HOST_NAME)),
+        (b"x-forwarded-for", _ADDRESS),
+        (b"x-forwarded-host", _HOST_NAME),
+        (b"forwarded", b"for=%b;by=%b;host=%b" % (_ADDRESS, _ADDRESS, _HOST_NAME)),
     ]
+
+
+def returned_trace(request: Request) -> Headers:
+    """The caller's own trace state, which comes back with the answer."""
+    state = request.header(b"tracestate")
+    parent = request.header(b"traceparent")
+    traced = parent is not None and _TRACEPARENT.fullmatch(parent)
+    return [(b"tracestate", state)] if traced and state and _TRACESTATE.fullmatch(state) else []
+
+
+def _trace(headers: Headers) -> Headers:
+    """The caller's trace with a new span; without one the empty trace that Dapr sends; what is no trace as it is."""
+    trace = [header for header in headers if header[0] in (b"traceparent", b"tracestate")]
+    parent = dict(reversed(trace)).get(b"traceparent")
+    if parent is None:
+        return [(b"traceparent", _NO_TRACE)]
+    if (known := _TRACEPARENT.fullmatch(parent)) is None:
+        return trace
+    span = secrets.token_hex(8).encode()
+    renewed = b"00-%b-%b-%b" % (known[1], span, known[2])
+    return [(b"traceparent", renewed), *(header for header in trace if header[0] == b"tracestate")]

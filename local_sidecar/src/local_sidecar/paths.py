@@ -2,12 +2,11 @@
 
 import posixpath
 import re
-from urllib.parse import quote, unquote, unquote_plus, unquote_to_bytes
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 _LEFT_AS_THEY_ARE = "$&+,/:;=@-_.~"
 _VALID = re.compile(r"(?:[A-Za-z0-9\-_.~$&+,/:;=@!'()*\[\]]|%[0-9a-fA-F]{2})*")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
-_INVOCATION = re.compile(r"/+v1\.0/+invoke/+([^/].*?)/method/(.*)", re.DOTALL)
 _FORBIDDEN = re.compile(r"[#?\x00-\x1f\x7f]")
 
 
@@ -52,11 +51,3 @@ def app_path(method: str) -> str:
 
 def _is_text(method: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in method)
-
-
-def target_of(path: str, by_header: str) -> tuple[str, str] | None:
-    """App id and method that a decoded path names, or a `dapr-app-id` header, which outranks it."""
-    if by_header:
-        return by_header, cleaned(path).lstrip("/")
-    found = _INVOCATION.match(path)
-    return (unquote_plus(found[1]), found[2]) if found else None

@@ -2,15 +2,13 @@
 
 import asyncio
 
-from .channel import Channel, ChannelBroken, Reply
-from .forwarding import passed_on, trace_of
+from .channel import Channel, ChannelBroken
+from .forwarding import request_headers
 from .http import BODY_LIMIT_BYTES, Disconnected, Headers, Request, Send
+from .replies import NoEvents, answer_headers
 
-USUALLY_WITHOUT_BODY = ("GET", "HEAD", "DELETE", "OPTIONS", "PROPFIND", "SEARCH")
-STREAM_TYPE = (b"content-type", b"text/event-stream")
-BINARY_TYPE = (b"content-type", b"application/octet-stream")
-SNIFFED_BYTES = 512
-_BINARY = frozenset(range(0x20)) - {0x09, 0x0A, 0x0C, 0x0D, 0x1B}
+USUALLY_WITHOUT_BODY = ("GET", "HEAD", "DELETE", "OPTIONS")
+VERBS = (*USUALLY_WITHOUT_BODY, "PUT", "PATCH", "TRACE")
 
 
 class BodyTooLarge(Exception):
@@ -21,48 +19,42 @@ class CutOff(Exception):
     """The app's answer ended before its end: so must ours."""
 
 
-async def relay(request: Request, send: Send, channel: Channel, path: str, extra: Headers) -> None:
-    """Carry a call. Raises ChannelBroken or BodyTooLarge before anything was answered, CutOff after that."""
-    await _pass_request(request, channel, path, extra)
+async def relay(request: Request, send: Send, channel: Channel, path: str, added: Headers, events: bool) -> None:
+    """Carry a call; `events`: the caller asked for a stream of events, which Dapr passes on in a way of its own.
+
+    Raises ChannelBroken, BodyTooLarge or NoEvents before anything was answered, CutOff after that.
+    """
+    await _pass_request(request, channel, path, added)
     watch = asyncio.create_task(_abort_when_gone(request, channel))
     try:
-        await _pass_answer(request, await channel.head(), channel, send)
+        await _pass_answer(request, channel, send, events)
     finally:
         watch.cancel()
 
 
-async def _pass_request(request: Request, channel: Channel, path: str, extra: Headers) -> None:
+async def _pass_request(request: Request, channel: Channel, path: str, added: Headers) -> None:
+    method = request.method if request.method in VERBS else "POST"
     part, more = await request.next_part()
-    length = request.header(b"content-length")
-    chunked = False
-    headers = [(b"host", b"127.0.0.1:%d" % channel.port), *_request_headers(request), *extra]
-    if length and length != b"0":
-        headers.append((b"content-length", length))
-    elif part or more or request.method not in USUALLY_WITHOUT_BODY:
-        chunked = True
+    headers = [(b"host", b"127.0.0.1:%d" % channel.port), *request_headers(request, added)]
+    length = request.header(b"content-length") or b"0"
+    chunked = length == b"0" and bool(part or more or method not in USUALLY_WITHOUT_BODY)
+    if chunked:
         headers.append((b"transfer-encoding", b"chunked"))
+    elif length != b"0":
+        headers.append((b"content-length", length))
     target = path.encode() + (b"?" + request.query if request.query else b"")
     lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-    channel.begin(request.method, b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method.encode(), target, lines))
-    size = 0
-    while True:
-        size += len(part)
+    channel.begin(method, b"%b %b HTTP/1.1\r\n%b\r\n" % (method.encode(), target, lines))
+    size = len(part)
+    while part or more:
         if size > BODY_LIMIT_BYTES:
             raise BodyTooLarge
         if part:
             await channel.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
-        if not more:
-            break
-        part, more = await request.next_part()
+        part, more = await request.next_part() if more else (b"", False)
+        size += len(part)
     if chunked:
         await channel.write(b"0\r\n\r\n")
-
-
-def _request_headers(request: Request) -> Headers:
-    headers = passed_on(request.headers) + trace_of(request.headers)
-    if request.header(b"user-agent") is None:
-        headers.append((b"user-agent", b"Go-http-client/1.1"))
-    return headers
 
 
 async def _abort_when_gone(request: Request, channel: Channel) -> None:
@@ -73,9 +65,12 @@ async def _abort_when_gone(request: Request, channel: Channel) -> None:
         channel.abort()
 
 
-async def _pass_answer(request: Request, reply: Reply, channel: Channel, send: Send) -> None:
+async def _pass_answer(request: Request, channel: Channel, send: Send, events: bool) -> None:
+    reply = await channel.head()
     part = await channel.next_part()
-    headers = _answer_headers(request, reply, part)
+    if events and not (200 <= reply.status < 300 and part):
+        raise NoEvents
+    headers = answer_headers(request, reply, part or b"", events)
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     try:
         while part is not None:
@@ -87,9 +82,3 @@ async def _pass_answer(request: Request, reply: Reply, channel: Channel, send: S
         await send({"type": "http.response.body", "body": b""})
     except ChannelBroken as problem:
         raise CutOff from problem
-
-
-def _answer_headers(request: Request, reply: Reply, start: bytes | None) -> Headers:
-    headers = passed_on(reply.headers)
-    headers += [header for header in trace_of(request.headers) if header[0] == b"tracestate"]
-    return headers

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .about import About
 from .api import Api
@@ -38,6 +39,13 @@ class Options:
 
 class StartError(Exception):
     """The sidecar cannot start; the text says what to do."""
+
+
+class _Protocol(HttpToolsProtocol):
+    """Says of bytes that are no request what Go's server says."""
+
+    def send_400_response(self, msg: str) -> None:
+        super().send_400_response("400 Bad Request")
 
 
 class _Server(uvicorn.Server):
@@ -79,11 +87,11 @@ async def serve(options: Options) -> None:
         raise StartError(f"state file {options.state_path}: {problem}; choose another as --state-path") from problem
     about = About(options.app_id, options.app_port, list(options.resources.stores.values()))
     root = registry_folder()
+    own = Instance(options.app_id, options.http_port, options.app_port, os.environ.get("APP_API_TOKEN", ""))
     state = StateApi(options.app_id, options.resources.stores, store)
-    api = Api(state, Invoker(options.app_id, Registry(root)), about, os.environ.get("DAPR_API_TOKEN", ""))
+    api = Api(state, Invoker(own, Registry(root)), about, os.environ.get("DAPR_API_TOKEN", ""))
     server = _Server(_configuration(api))
-    token = os.environ.get("APP_API_TOKEN", "")
-    announcement = Announcement(root, Instance(options.app_id, options.http_port, options.app_port, token))
+    announcement = Announcement(root, own)
     server.announcement = announcement
     waiting = asyncio.create_task(about.wait_for_app())
     try:
@@ -99,7 +107,7 @@ async def serve(options: Options) -> None:
 def _configuration(api: Api) -> uvicorn.Config:
     return uvicorn.Config(
         api,
-        http="httptools",
+        http=_Protocol,
         ws="none",
         lifespan="off",
         interface="asgi3",
