@@ -1,0 +1,124 @@
+"""Parts that are killed or stop answering: failure is told as what it is, and nothing acknowledged is lost."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from calls import client, history, keep, until
+from system import System, running
+
+TOLD_SECONDS = 3.0
+"""Within which a failure of the store is told."""
+IMPATIENT = {"SAVE_TIMEOUT_SECONDS": "1"}
+"""So that what cannot be saved is told soon."""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A memory service and a chat service, for tests that break them and mend them again."""
+    with running(tmp_path_factory.mktemp("small"), chats=1, env=IMPATIENT) as system:
+        yield system
+
+
+async def assert_told(http: httpx.AsyncClient, memory: str, session: str) -> None:
+    """Reads and writes say that the store cannot be reached, in time, and when to come again."""
+    url = f"{memory}/conversations/{session}"
+    turn = {"turn_id": "late", "user_id": "ada", "entries": [{"role": "user", "content": "late"}]}
+    calls = [
+        http.get(url),
+        http.get(f"{url}?last=20"),
+        http.post(f"{url}/turns", json=turn),
+        http.post(url, json={"history": []}),
+        http.delete(url),
+        http.get(f"{memory}/memories/ada"),
+        http.get(f"{memory}/memories/ada/conversations"),
+        http.get(f"{memory}/memories/ada/export"),
+        http.delete(f"{memory}/memories/ada"),
+    ]
+    start = time.monotonic()
+    answers = await asyncio.gather(*calls)
+    assert time.monotonic() - start < TOLD_SECONDS
+    for answer in answers:
+        told = (answer.status_code, answer.json().get("code"), answer.headers.get("Retry-After"))
+        assert told == (503, "store_unavailable", "1"), f"{answer.request.method} {answer.request.url}"
+    assert (await http.get(f"{memory}/health/ready")).status_code == 503
+    assert (await http.get(f"{memory}/health/live")).status_code == 200
+
+
+async def test_a_sidecar_that_hangs_is_told_and_used_again(small: System) -> None:
+    """While the sidecar does not answer: 503 in time, never an empty history; afterwards the same process goes on."""
+    session, memory = small.new_id("session"), small.memories[0]
+    async with client() as http:
+        await keep(http, memory.url, session, "ada", "turn-1", "asked", "answered")
+        pid = memory.app.pid
+        memory.sidecar.pause()
+        try:
+            await assert_told(http, memory.url, session)
+        finally:
+            memory.sidecar.resume()
+        await keep(http, memory.url, session, "ada", "turn-2", "asked again", "answered again")
+        assert (await history(http, memory.url, session))[:2] == ["asked", "answered"]
+        assert memory.app.pid == pid
+
+
+async def test_a_sidecar_that_is_gone_is_told_and_its_successor_used(small: System) -> None:
+    """While there is no sidecar: 503; when one is there again the same process goes on, with all it had kept."""
+    session, memory = small.new_id("session"), small.memories[0]
+    async with client() as http:
+        await keep(http, memory.url, session, "ada", "turn-1", "asked", "answered")
+        pid = memory.app.pid
+        memory.sidecar.kill()
+        try:
+            await assert_told(http, memory.url, session)
+        finally:
+            memory.sidecar.start()
+            memory.sidecar.until_ready()
+        assert await history(http, memory.url, session) == ["asked", "answered"]
+        assert memory.app.pid == pid
+
+
+async def say(http: httpx.AsyncClient, system: System, session: str, text: str, key: str = "") -> httpx.Response:
+    """One turn of the user with the chat service."""
+    headers = {"Idempotency-Key": key} if key else {}
+    body = {"user_id": "ada", "text": text, "metadata": {"session_id": session}}
+    return await http.post(f"{system.chats[0].url}/chat/", json=body, headers=headers)
+
+
+@pytest.mark.parametrize("lost", ["app", "sidecar", "both", "own sidecar", "hangs"])
+async def test_a_reply_comes_without_memory_and_says_so(small: System, lost: str) -> None:
+    """Whatever part of the memory is lost, the reply comes, marked as unsaved; when it is back the next is saved."""
+    memory, chat = small.memories[0], small.chats[0]
+    session = small.new_id("session")
+    broken = {
+        "app": [memory.app],
+        "sidecar": [memory.sidecar],
+        "both": [memory.app, memory.sidecar],
+        "own sidecar": [chat.sidecar],
+        "hangs": [memory.app],
+    }[lost]
+    async with client() as http:
+        for process in broken:
+            process.pause() if lost == "hangs" else process.kill()
+        try:
+            alone = await say(http, small, session, "Hello", key="the same key")
+        finally:
+            for process in broken:
+                process.resume() if lost == "hangs" else process.start()
+        assert alone.status_code == 200
+        assert alone.json()["reply"]
+        assert {name: alone.json()["metadata"][name] for name in ("memory", "history")} == {
+            "memory": "unavailable",
+            "history": "not_saved",
+        }
+        for process in broken:
+            process.until_ready()
+
+        async def is_saved() -> bool:
+            again = await say(http, small, session, "Hello", key="the same key")
+            return again.status_code == 200 and bool(again.json()["metadata"]["history"] == "saved")
+
+        await until(is_saved, "a turn is saved again")
+        assert (await history(http, memory.url, session))[::2] == ["Hello"]

@@ -1,0 +1,117 @@
+"""Deletions and erases, by a service that is killed between two of its calls to the store."""
+
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from calls import client, keep, repeated, until
+from state_proxy import StateCall, pass_on
+from watched import Watched
+
+TURNS = 24
+"""Two pages and what stays in the head."""
+SECRET = "nobody-may-read-this"
+
+
+async def stored(http: httpx.AsyncClient, watched: Watched) -> dict[str, str]:
+    """What the store has now under every key that was ever written."""
+    found = {}
+    for key in watched.proxy.keys_written:
+        answer = await http.get(watched.memory.state(quote(key, safe="")))
+        if answer.status_code == 200:
+            found[key] = answer.text
+    return found
+
+
+async def assert_no_content(http: httpx.AsyncClient, watched: Watched) -> None:
+    """No word that was written is in the store."""
+    assert not [key for key, value in (await stored(http, watched)).items() if SECRET in value]
+
+
+async def assert_soon_no_page(http: httpx.AsyncClient, watched: Watched) -> None:
+    """When no writer can be under way any more there is no page, and no tombstone that names some to be swept."""
+
+    async def only_tombstones() -> bool:
+        left = await stored(http, watched)
+        return not any(key.count(":") > 1 or '"was"' in value for key, value in left.items())
+
+    await until(only_tombstones, "every page is swept and every tombstone trimmed")
+
+
+async def killed_after(cut: int, watched: Watched, http: httpx.AsyncClient, url: str) -> bool:
+    """Send a DELETE and kill the service after that many of its writes; whether it came to that."""
+    left = cut
+
+    async def kill(call: StateCall) -> bool:
+        nonlocal left
+        left -= call.writes
+        if left == 0 and watched.memory.app.running:
+            watched.memory.app.kill()
+        return watched.memory.app.running
+
+    watched.proxy.answered = kill
+    try:
+        answer = await http.delete(url)
+    except httpx.HTTPError:
+        return True
+    finally:
+        watched.proxy.answered = pass_on
+    assert answer.status_code == 204
+    return False
+
+
+async def fill(http: httpx.AsyncClient, memory: str, name: str) -> None:
+    """A user with a profile and two sessions of several pages each, all named by `name`."""
+    profile = {"name": SECRET, "preferred_style": SECRET, "goal": SECRET}
+    assert (await http.post(f"{memory}/memories/{name}/initialize", json=profile)).status_code == 200
+    for session in (f"{name}-a", f"{name}-b"):
+        for n in range(TURNS):
+            await keep(http, memory, session, name, f"turn-{n}", f"{SECRET} {n}?", f"{SECRET} {n}!")
+
+
+async def delete(http: httpx.AsyncClient, url: str) -> None:
+    """Ask for a deletion until it is done."""
+    assert (await repeated(lambda: http.delete(url))).status_code == 204
+
+
+@pytest.mark.slow
+async def test_an_erase_that_was_killed_is_finished_by_its_repetition(watched: Watched) -> None:
+    """Killed after each of its writes, started and asked again: no content is left then, and soon no page."""
+    memory, cut, killed = watched.memory.url, 0, True
+    async with client() as http:
+        while killed:
+            cut += 1
+            await fill(http, memory, f"ada-{cut}")
+            killed = await killed_after(cut, watched, http, f"{memory}/memories/ada-{cut}")
+            if killed:
+                watched.memory.app.start()
+                await delete(http, f"{memory}/memories/ada-{cut}")
+            await assert_no_content(http, watched)
+        for number in range(
+            1, cut + 1
+        ):  # the kills ended the sweeps in the background too: whoever comes finishes them
+            await delete(http, f"{memory}/memories/ada-{number}")
+        await assert_soon_no_page(http, watched)
+    assert cut > 8, "profile, two sessions, two pages each, list"
+
+
+@pytest.mark.slow
+async def test_a_deletion_that_was_killed_is_finished_by_its_repetition(watched: Watched) -> None:
+    """As an erase, of one session; what is left of it is its owner's profile and list."""
+    memory, cut, killed = watched.memory.url, 0, True
+    async with client() as http:
+        while killed:
+            cut += 1
+            session, user = f"session-{cut}", f"ada-{cut}"
+            for n in range(TURNS):
+                await keep(http, memory, session, user, f"turn-{n}", f"{SECRET} {n}?", f"{SECRET} {n}!")
+            killed = await killed_after(cut, watched, http, f"{memory}/conversations/{session}")
+            if killed:
+                watched.memory.app.start()
+                await delete(http, f"{memory}/conversations/{session}")
+            await assert_no_content(http, watched)
+        for number in range(1, cut + 1):
+            await delete(http, f"{memory}/conversations/session-{number}")
+        await assert_soon_no_page(http, watched)
+    assert cut > 3, "the head, two pages and more"

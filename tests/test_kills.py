@@ -1,0 +1,93 @@
+"""kill -9 of every part in turn, while 300 turns are taken by clients that repeat what was not acknowledged."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+
+import httpx
+import pytest
+
+from calls import Sent, assert_kept, client, history, keep, repeated, until
+from processes import Process
+from system import System, running
+
+pytestmark = pytest.mark.slow
+
+TURNS = 300
+ROUNDS = 2
+"""How often each part is killed."""
+
+
+@pytest.fixture(scope="module")
+def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """Two memory services and a chat service, to be killed."""
+    with running(tmp_path_factory.mktemp("mortal"), memories=2, chats=1, env={"SAVE_TIMEOUT_SECONDS": "1"}) as system:
+        yield system
+
+
+async def kill_each(parts: Sequence[Process], sent: list[Sent]) -> None:
+    """Kill one part after the other, each when some more turns were acknowledged; start it again at once."""
+    victims = [*parts] * ROUNDS
+    for number, part in enumerate(victims, start=1):
+
+        async def enough(turns: int = number * TURNS // (len(victims) + 1)) -> bool:
+            return len(sent) >= turns
+
+        await until(enough, f"turns are acknowledged before kill {number}")
+        part.kill()
+        part.start()
+
+
+async def test_turns_appended_while_the_memory_is_killed_are_all_kept(mortal: System) -> None:
+    """Ten writers on one session lose nothing when either memory service or its sidecar is killed at any moment."""
+    session, user = mortal.new_id("session"), mortal.new_id("user")
+    sent: list[Sent] = []
+    async with client() as http:
+
+        async def write(writer: int) -> None:
+            for n in range(TURNS // 10):
+                name = f"{writer}.{n}"
+                sent.append(await keep(http, mortal.memory, session, user, name, f"{name} asked", f"{name} answered"))
+
+        parts = [part for memory in mortal.memories for part in (memory.app, memory.sidecar)]
+        await asyncio.gather(kill_each(parts, sent), *(write(writer) for writer in range(10)))
+        assert len(sent) == TURNS
+        assert_kept(await history(http, mortal.memory, session), sent)
+
+
+async def chat(http: httpx.AsyncClient, system: System, session: str, text: str) -> Sent:
+    """A turn of the user `ada` with an idempotency key of its own, repeated until it is saved."""
+    body = {"user_id": "ada", "text": text, "metadata": {"session_id": session}}
+    sent_at = time.monotonic()
+
+    async def call() -> httpx.Response:
+        answer = await http.post(f"{system.chats[0].url}/chat/", json=body, headers={"Idempotency-Key": text})
+        if answer.status_code == 200 and answer.json()["metadata"]["history"] != "saved":
+            return httpx.Response(503, text=answer.text)
+        return answer
+
+    answer = await repeated(call)
+    assert answer.status_code == 200, answer.text
+    return Sent(answer.json()["metadata"]["turn_id"], (text, answer.json()["reply"]), sent_at, time.monotonic())
+
+
+async def test_turns_of_a_chat_whose_parts_are_killed_are_all_kept(mortal: System) -> None:
+    """Every reply that said `saved` is in the history with its message, once, in order, whatever was killed."""
+    sessions = [mortal.new_id("session") for _ in range(6)]
+    sent: list[Sent] = []
+    turns_of: dict[str, list[Sent]] = {session: [] for session in sessions}
+    async with client() as http:
+
+        async def talk(number: int, session: str) -> None:
+            for n in range(TURNS // len(sessions)):
+                turns_of[session].append(await chat(http, mortal, session, f"Hello {number}.{n}"))
+                sent.append(turns_of[session][-1])
+
+        one, chats = mortal.memories[0], mortal.chats[0]
+        parts = [one.app, chats.app, one.sidecar, chats.sidecar]
+        await asyncio.gather(kill_each(parts, sent), *(talk(n, session) for n, session in enumerate(sessions)))
+        assert len(sent) == TURNS
+        for session, turns in turns_of.items():
+            again = await chat(http, mortal, session, turns[-1].contents[0])
+            assert (again.turn_id, again.contents) == (turns[-1].turn_id, turns[-1].contents)
+            assert_kept(await history(http, mortal.memory, session), turns)
