@@ -27,7 +27,10 @@ class StoreUnavailable(ServiceError):
     status = 503
     code = "store_unavailable"
 
-    def __init__(self, detail: str = "The state store does not answer. Nothing is lost; repeat the request.") -> None:
+    def __init__(
+        self,
+        detail: str = "The state store does not answer. Repeat the request: it is safe, even if this one was done after all.",
+    ) -> None:
         super().__init__(detail)
 
 

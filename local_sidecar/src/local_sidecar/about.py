@@ -49,12 +49,9 @@ class About:
                 for store in self._stores
             ]
         about["extended"] = self._extended
-        if self._app_port is not None:
-            about["appConnectionProperties"] = {
-                "port": self._app_port,
-                "protocol": "http",
-                "channelAddress": "127.0.0.1",
-            }
+        port = {"port": self._app_port} if self._app_port is not None else {}
+        about["appConnectionProperties"] = {**port, "protocol": "http", "channelAddress": "127.0.0.1"}
+        about["actorRuntime"] = {"runtimeStatus": "DISABLED", "hostReady": False}
         return Answer(200, json.dumps(about).encode(), [JSON_TYPE])
 
     def extend(self, name: str, value: bytes) -> Answer:

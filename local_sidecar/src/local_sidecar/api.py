@@ -10,6 +10,7 @@ from .invoke import Invoker
 from .paths import route_of
 from .relay import CutOff
 from .state_api import StateApi
+from .unserved import refuse_unserved
 
 API_TOKEN = b"dapr-api-token"
 HEALTH_ROUTES = ("/v1.0/healthz", "/v1.0/healthz/outbound")
@@ -54,10 +55,9 @@ class Api:
                 return self._about.metadata()
             case "PUT", ["v1.0", "metadata", name]:
                 return self._about.extend(name, await request.body())
-            case "GET", ["v1.0", "secrets", _, _]:
-                raise ApiError(500, "ERR_SECRET_STORES_NOT_CONFIGURED", "secret store is not configured")
             case (("POST" | "PUT"), ["v1.0-alpha1", "state", store, "query"]):
                 return self._state.query(store)
+        refuse_unserved(request.method, route)
         return None
 
     async def _state_answer(self, request: Request, method: str, rest: list[str]) -> Answer | None:

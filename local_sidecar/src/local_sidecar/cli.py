@@ -14,7 +14,6 @@ from .sidecar import Options, StartError, serve
 
 DEFAULT_HTTP_PORT = 3500
 JSON_DEPTH = 10_000  # how deep values may be nested, as in Dapr
-STACK_FRAMES_PER_LEVEL = 2
 
 # Flags of daprd that mean nothing without gRPC, actors, a control plane or another machine: taken and left alone.
 IGNORED_FLAGS = (
@@ -61,7 +60,7 @@ def _sidecar(arguments: list[str]) -> int:
         parser.add_argument(f"--{flag}", nargs="?", help=argparse.SUPPRESS)
     given = parser.parse_args([f"-{word}" if word[:1] == "-" and word[1:2].isalpha() else word for word in arguments])
     state_path = given.state_path or Path(os.environ.get("LOCAL_SIDECAR_STATE") or ".local/state.db")
-    sys.setrecursionlimit(JSON_DEPTH * STACK_FRAMES_PER_LEVEL)
+    sys.setrecursionlimit(JSON_DEPTH)
     try:
         resources = load_resources(given.resources_path, given.app_id)
         for note in resources.notes:

@@ -26,6 +26,8 @@ class Invoker:
         if target is None:
             raise nowhere()
         named, method = target
+        if request.method == "CONNECT" or not all(_is_text(value) for _, value in request.headers):
+            raise not_invoked(named, "neither CONNECT nor headers that are not UTF-8 reach an app")
         try:
             await self._call(request, send, app_of(named), app_path(method))
         except (BadTarget, BadMethod) as problem:
@@ -60,3 +62,11 @@ class Invoker:
             except OSError:
                 why = f"error invoking app channel: dial tcp 127.0.0.1:{instance.app_port}: connect: connection refused"
         raise not_invoked(callee, why)
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
