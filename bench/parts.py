@@ -92,7 +92,9 @@ class PartBench:
     async def _history(self) -> bool:
         url = self.system.invoke(f"conversations/{self.session}?last={WINDOW_MESSAGES}&user_id={self.user}")
         async with self.client.get(url) as response:
-            self.window = (await response.json())["history"]
+            found = await response.json()
+            if response.status == 200:
+                self.window = found["history"]
             return response.status == 200
 
     async def _both_reads(self) -> bool:
