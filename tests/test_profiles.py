@@ -1,0 +1,22 @@
+"""Profiles are written by three routes; none stands in another's way."""
+
+import pytest
+
+from calls import client
+from system import System
+
+PROFILE = {"name": "Ada", "preferred_style": "formal", "goal": "learn"}
+
+
+@pytest.mark.parametrize("before", ["PATCH", "DELETE", "POST"])
+async def test_a_profile_can_be_initialized_whatever_was_before(house: System, before: str) -> None:
+    """After a change, an erase or an earlier profile the tutorial's route puts a new one in its place."""
+    url = f"{house.memory}/memories/{house.new_id('user')}"
+    async with client() as http:
+        assert (await http.post(f"{url}/initialize", json={**PROFILE, "name": "other"})).status_code == 200
+        if before == "PATCH":
+            assert (await http.patch(url, json={"goal": "rest"})).json() == {**PROFILE, "name": "other", "goal": "rest"}
+        if before == "DELETE":
+            assert (await http.delete(url)).status_code == 204
+        assert (await http.post(f"{url}/initialize", json=PROFILE)).status_code == 200
+        assert (await http.get(url)).json() == PROFILE

@@ -1,0 +1,107 @@
+"""The tutorial's own tests hold for these services, and each side reads what the other wrote."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from calls import append, client, entries, history, keep
+from processes import Process, clean_environment, free_ports
+from sidecars import BIN, ROOT
+from system import System
+from tutorial import FOLDER, SERVICES, needs_tutorial
+
+pytestmark = needs_tutorial
+
+RUN_SECONDS = 60.0
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_tutorials_tests_hold(service: str) -> None:
+    """Unchanged, for the `main` of this service's folder, and without a warning."""
+    tests = Path(__file__).parent
+    options = ["-c", "../pyproject.toml", "--import-mode=importlib", "-W", "error"]
+    plugins = ["-p", "no:cacheprovider", "-p", "main_is_ours"]
+    run = subprocess.run(
+        [str(BIN / "python"), "-m", "pytest", *options, *plugins, str(FOLDER / service / "test_main.py")],
+        cwd=ROOT / service,
+        env={**clean_environment(), "PYTHONPATH": f".{os.pathsep}{tests}", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=RUN_SECONDS,
+        check=False,
+    )
+    print(run.stdout, run.stderr)
+    assert run.returncode == 0
+    assert " passed" in run.stdout
+    assert " warning" not in run.stdout
+
+
+@pytest.fixture(scope="module")
+def theirs(house: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The tutorial's memory service, as it stands, at the sidecar of one of ours; its URL."""
+    (port,) = free_ports(1)
+    url = f"http://127.0.0.1:{port}"
+    sidecar_port = house.memories[0].sidecar_url.rpartition(":")[2]
+    process = Process(
+        [str(BIN / "python"), "-m", "bench.tutorial_launcher", str(FOLDER / SERVICES[0]), "--port", str(port)],
+        ROOT,
+        {"DAPR_HTTP_PORT": sidecar_port, "LLM_BASE_URL": "http://127.0.0.1:9", "PYTHONDONTWRITEBYTECODE": "1"},
+        tmp_path_factory.mktemp("theirs") / "tutorial.log",
+        url,
+    )
+    try:
+        process.start()
+        process.until_ready()
+        yield url
+    finally:
+        process.stop()
+
+
+@pytest.mark.parametrize("messages", [1, 20, 100, 1_000])
+async def test_a_session_of_the_tutorials_code_is_read_and_continued(house: System, theirs: str, messages: int) -> None:
+    """Whatever its length, each message stays, in its place, with its timestamp; a turn comes behind them."""
+    session, ours = house.new_id("session"), house.memories[0].url
+    text = [f"message {number}" for number in range(messages)]
+    async with client() as http:
+        assert (
+            await http.post(f"{theirs}/conversations/{session}", json={"history": entries(*text)})
+        ).status_code == 200
+        written = (await http.get(f"{theirs}/conversations/{session}")).json()
+        assert (await http.get(f"{ours}/conversations/{session}")).json() == written
+        await keep(http, ours, session, "ada", "turn", "asked", "answered")
+        read = (await http.get(f"{ours}/conversations/{session}")).json()["history"]
+        assert read[:-2] == written["history"]
+        assert [entry["content"] for entry in read[-2:]] == ["asked", "answered"]
+        newest = (await http.get(f"{ours}/conversations/{session}?last=20")).json()
+        assert [entry["content"] for entry in newest["history"]] == [*text, "asked", "answered"][-20:]
+        assert newest["total"] == messages + 2
+
+
+async def test_a_profile_goes_both_ways(house: System, theirs: str) -> None:
+    """What either side initializes the other reads."""
+    ours = house.memories[0].url
+    async with client() as http:
+        for writer, reader in ((theirs, ours), (ours, theirs)):
+            user = house.new_id("user")
+            profile = {"name": "Junaid", "preferred_style": "formal", "goal": "schedule tasks"}
+            written = await http.post(f"{writer}/memories/{user}/initialize", json=profile)
+            assert written.json() == {"status": "success", "user_id": user, "metadata": profile}
+            assert (await http.get(f"{reader}/memories/{user}")).json() == profile
+
+
+async def test_a_short_session_of_ours_is_read_by_the_tutorials_code(house: System, theirs: str) -> None:
+    """While it fits into one document, every message of it; replaced by the tutorial's code it is what that wrote."""
+    session, ours = house.new_id("session"), house.memories[0].url
+    async with client() as http:
+        for number in range(10):
+            await keep(http, ours, session, "ada", f"turn-{number}", f"asked {number}", f"answered {number}")
+        read = (await http.get(f"{theirs}/conversations/{session}")).json()
+        assert read == (await http.get(f"{ours}/conversations/{session}")).json()
+        assert len(read["history"]) == 20
+        replaced = await http.post(f"{theirs}/conversations/{session}", json={"history": entries("anew")})
+        assert replaced.status_code == 200
+        assert (await append(http, ours, session, "ada", "turn-new", "and on")).status_code == 201
+        assert await history(http, ours, session) == ["anew", "and on"]
