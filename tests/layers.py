@@ -43,4 +43,23 @@ RULES = (
         pure=frozenset({"documents", "recent_turns", "page_plan"}),
         wire=frozenset({"dapr_state", "service"}),
     ),
+    Rule(
+        "chat_service",
+        _layers(
+            "body_limit errors lifecycle models settings trace_context",
+            "callbacks error_handlers ids memory_client model_errors prompts turn_log",
+            "api_docs context health model_http offline_replies saving",
+            "offline_model recall replies",
+            "providers",
+            "chat_agent",
+            "summaries",
+            "turns",
+            "running_turns",
+            "services",
+            "routes",
+            "main",
+        ),
+        pure=frozenset({"models", "prompts", "context", "offline_replies"}),
+        wire=frozenset({"callbacks", "main", "memory_client", "model_http", "providers"}),
+    ),
 )

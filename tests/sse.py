@@ -1,0 +1,29 @@
+"""Server-sent events as a client sees them (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event: its kind and its data, a JSON object."""
+
+    kind: str
+    data: dict[str, str]
+
+
+async def events(answer: httpx.Response) -> AsyncIterator[Event]:
+    """The events of an answer as they come; comments are passed over."""
+    kind, data = "message", ""
+    async for line in answer.aiter_lines():
+        name, _, value = line.partition(":")
+        if name == "event":
+            kind = value.strip()
+        elif name == "data":
+            data += value.strip()
+        elif not line and data:
+            yield Event(kind, json.loads(data))
+            kind, data = "message", ""

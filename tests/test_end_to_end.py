@@ -1,0 +1,157 @@
+"""The tutorial's dialogues through `make run-local`, as a person has them: real processes on the real ports."""
+
+import re
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from calls import client, until
+from checkout import Checkout, busy_ports
+from processes import READY_SECONDS
+from sidecars import BIN
+from sse import Event, events
+
+pytestmark = pytest.mark.slow
+
+CHAT = "http://127.0.0.1:8010"
+MEMORY = "http://127.0.0.1:8001"
+PROFILE = {"name": "Junaid", "preferred_style": "formal", "goal": "schedule tasks"}
+TALK = "What have we talked about and what do you know about me?"
+DIALOGUE = ("Hello", "What time is it?", TALK, "What were my last 2 messages?")
+REPLIES = (
+    r"Junaid",
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC",
+    r"(?s)(?=.*Junaid)(?=.*schedule tasks)",
+    r'(?s)1\. "What time is it\?".*2\. "' + re.escape(TALK) + '"',
+)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Iterator[Checkout]:
+    """A copy of the repository; what it prints is shown when the test fails."""
+    assert busy_ports() == [], "the ports of a running system are needed: stop it first"
+    copy = Checkout(tmp_path)
+    try:
+        yield copy
+    finally:
+        copy.end()
+        if copy.log.exists():
+            print(copy.log.read_text(errors="replace"))
+
+
+async def started(http: httpx.AsyncClient, checkout: Checkout) -> None:
+    """Start the system and wait until it is ready, memory included."""
+
+    async def ready() -> bool:
+        assert checkout.running is not None
+        assert checkout.running.poll() is None, "it ended while starting"
+        try:
+            return (await http.get(f"{CHAT}/health/ready")).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    checkout.start("make", "run-local")
+    await until(ready, "the system is ready", READY_SECONDS)
+
+
+def said(text: str, session: str | None) -> dict[str, object]:
+    """The tutorial's request."""
+    metadata = {"metadata": {"session_id": session}} if session else {}
+    return {"user_id": "junaid", "text": text, "tags": ["question"], **metadata}
+
+
+async def dialogue(http: httpx.AsyncClient) -> str:
+    """The tutorial's dialogue, reply by reply; its session."""
+    session = None
+    for text, expected in zip(DIALOGUE, REPLIES, strict=True):
+        answer = await http.post(f"{CHAT}/chat/", json=said(text, session))
+        assert answer.status_code == 200, answer.text
+        assert re.search(expected, answer.json()["reply"]), answer.json()["reply"]
+        metadata = answer.json()["metadata"]
+        assert (metadata["history"], metadata["memory"]) == ("saved", "ok")
+        assert "offline" in metadata["model"]
+        session = metadata["session_id"]
+    assert isinstance(session, str)
+    return session
+
+
+async def streamed(http: httpx.AsyncClient, text: str, session: str) -> list[Event]:
+    """One turn as events."""
+    async with http.stream("POST", f"{CHAT}/chat/stream", json=said(text, session)) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        return [event async for event in events(answer)]
+
+
+async def streamed_dialogue(http: httpx.AsyncClient, session: str) -> None:
+    """The tutorial's dialogue as streams: the pieces are the reply, and the clock is asked by a tool."""
+    for text, expected in zip(DIALOGUE, REPLIES, strict=True):
+        got = await streamed(http, text, session)
+        done = got[-1]
+        assert done.kind == "done"
+        reply = "".join(event.data["text"] for event in got if event.kind == "delta")
+        assert reply == done.data["reply"]
+        assert re.search(expected, reply), reply
+        tools = [event.data["name"] for event in got if event.kind == "tool"]
+        assert tools == (["get_current_time"] if "time" in text.split() else [])
+
+
+async def test_the_tutorials_dialogues_stopped_and_started_again(checkout: Checkout) -> None:
+    """All replies are right, streamed or not; Ctrl-C leaves nothing running; the next start knows what was said."""
+    async with client() as http:
+        await started(http, checkout)
+        printed = checkout.log.read_text()
+        assert "local sidecar" in printed.splitlines()[0], "the first line says what is started and why"
+        assert "curl" in printed
+        assert (await http.post(f"{MEMORY}/memories/junaid/initialize", json=PROFILE)).status_code == 200
+        session = await dialogue(http)
+        await streamed_dialogue(http, "streamed")
+        assert len((await http.get(f"{MEMORY}/conversations/{session}")).json()["history"]) == 2 * len(DIALOGUE)
+        checkout.interrupt()
+        assert (checkout.left(), busy_ports()) == ([], [])
+
+        await started(http, checkout)
+        for known in (session, "streamed"):
+            answer = await http.post(f"{CHAT}/chat/", json=said("What were my last 2 messages?", known))
+            assert re.search(rf'1\. "{re.escape(TALK)}"\s+2\. "{re.escape(DIALOGUE[-1])}"', answer.json()["reply"])
+        checkout.interrupt()
+        assert (checkout.left(), busy_ports()) == ([], [])
+
+
+@pytest.mark.parametrize("port", [8010, 3501])
+def test_a_port_in_use_is_told_in_one_line(checkout: Checkout, port: int) -> None:
+    """Nothing is started, and the exit code is 1."""
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        run = subprocess.run(
+            [str(BIN / "python"), "start.py", "local"],
+            cwd=checkout.path,
+            env=checkout.environment,
+            capture_output=True,
+            text=True,
+            timeout=READY_SECONDS,
+            check=False,
+        )
+    assert run.returncode == 1
+    lines = (run.stdout + run.stderr).strip().splitlines()
+    assert len(lines) == 1
+    assert f"{port}" in lines[0]
+    assert checkout.left() == []
+
+
+def test_an_unreadable_env_file_is_told_in_one_line(checkout: Checkout) -> None:
+    """Through `make run-local`: what is wrong and where, no stack trace, nothing left."""
+    (checkout.path / "chat_service" / ".env").write_bytes(b"GEMINI_API_KEY=\xff\xfe\n")
+    checkout.start("make", "run-local")
+    assert checkout.running is not None
+    assert checkout.running.wait(READY_SECONDS) != 0
+    printed = checkout.log.read_text()
+    assert "chat_service/.env" in printed
+    assert "Traceback" not in printed
+    assert checkout.left() == []
