@@ -24,12 +24,13 @@ TURN_ERRORS: Responses = {
     **UNAVAILABLE,
 }
 
-_callback_router = APIRouter()
 
+def turn_callback(route: str) -> list[BaseRoute]:
+    """The callback as the route of this name offers it."""
+    router = APIRouter()
 
-@_callback_router.post("{$request.body#/callback_url}", status_code=204)
-async def turn_event(body: TurnEvent) -> None:
-    """Sent when the turn is saved or has failed to be; signed as Standard Webhooks says, repeated until a 2xx."""
+    @router.post("{$request.body#/callback_url}", status_code=204, operation_id=f"{route}_turn_event")
+    async def turn_event(body: TurnEvent) -> None:
+        """Sent when the turn is saved or has failed to be; signed as Standard Webhooks says, repeated until a 2xx."""
 
-
-CALLBACKS: list[BaseRoute] = _callback_router.routes
+    return router.routes

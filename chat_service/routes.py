@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from api_docs import CALLBACKS, TURN_ERRORS, UNAVAILABLE
+from api_docs import TURN_ERRORS, UNAVAILABLE, turn_callback
 from error_handlers import error_body
 from errors import ServiceError
 from models import Delta, Progress, Response, Status, StreamedDelta, StreamedToolCall, Welcome
@@ -38,13 +38,15 @@ async def root() -> Welcome:
     return Welcome(message=WELCOME)
 
 
-@router.post("/chat/", responses=TURN_ERRORS, response_model_exclude_none=True, callbacks=CALLBACKS)
+@router.post("/chat/", responses=TURN_ERRORS, response_model_exclude_none=True, callbacks=turn_callback("chat"))
 async def chat(turn: AskedTurn, services: ServicesInUse) -> Response:
     """Send a message, get the agent's reply."""
     return await services.turns.reply(turn)
 
 
-@router.post("/chat/stream", responses=TURN_ERRORS, response_class=EventSourceResponse, callbacks=CALLBACKS)
+@router.post(
+    "/chat/stream", responses=TURN_ERRORS, response_class=EventSourceResponse, callbacks=turn_callback("chat_stream")
+)
 async def chat_stream(stream: Annotated[OpenStream, Depends(open_stream)]) -> AsyncIterator[ServerSentEvent]:
     """Send a message, get the reply as it comes: events `delta`, `tool`, then `done` or `error`."""
     yield _event(stream.first)

@@ -1,0 +1,122 @@
+"""Which model is asked, where, and with which key."""
+
+from pathlib import Path
+
+import httpx2
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from chat_agent import ChatAgent
+from context import ModelInput
+from model_http import endpoint_transport
+from providers import choose_provider
+from settings import DEFAULT_MODEL, GEMINI_BASE_URL, OPENAI_BASE_URL, Settings, load_settings
+
+KEY, OTHER_KEY = SecretStr("k1"), SecretStr("k2")
+
+
+@pytest.mark.parametrize(
+    ("settings", "where", "key"),
+    [
+        (Settings(gemini_api_key=KEY), GEMINI_BASE_URL, "k1"),
+        (Settings(gemini_api_key=KEY, llm_base_url="http://m.test/v1"), "http://m.test/v1/", "none"),
+        (
+            Settings(gemini_api_key=KEY, llm_base_url="http://m.test/v1", llm_api_key=OTHER_KEY),
+            "http://m.test/v1/",
+            "k2",
+        ),
+        (Settings(llm_api_key=KEY), OPENAI_BASE_URL, "k1"),
+        (Settings(llm_base_url="http://m.test/v1"), "http://m.test/v1/", "none"),
+    ],
+)
+async def test_endpoint_and_key(settings: Settings, where: str, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key goes to the endpoint that it was set for and to no other; without one the endpoint is still asked."""
+    monkeypatch.setenv("OPENAI_API_KEY", "another-service's")
+    asked: list[httpx2.Request] = []
+
+    async def handle(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request)
+        return httpx2.Response(404)
+
+    agent = ChatAgent(choose_provider(settings, httpx2.MockTransport(handle)))
+    with pytest.raises(Exception, match="model_unknown"):
+        await agent.reply(ModelInput("", [{"role": "user", "content": "Hello"}], 0))
+    assert str(asked[0].url) == f"{where.rstrip('/')}/chat/completions"
+    assert asked[0].headers["authorization"] == f"Bearer {key}"
+
+
+def test_gemini_is_the_default_model() -> None:
+    """A Gemini key alone means the tutorial's provider, with a model that exists."""
+    provider = choose_provider(Settings(gemini_api_key=KEY))
+    assert (provider.name, provider.is_offline) == (DEFAULT_MODEL, False) == ("gemini-3.8-flash", False)
+
+
+def test_nothing_set_is_offline() -> None:
+    """Neither key nor base URL: the offline model, by name."""
+    provider = choose_provider(Settings())
+    assert (provider.name, provider.is_offline) == ("offline", True)
+
+
+def test_empty_variables_count_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`GEMINI_API_KEY=` as in `.env.example` sets nothing."""
+    monkeypatch.setenv("GEMINI_API_KEY", "")
+    assert choose_provider(Settings()).is_offline
+
+
+def test_proxy_is_passed_by_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint on this machine is never asked through a proxy."""
+    monkeypatch.setenv("http_proxy", "http://proxy.test:1")
+    endpoint_transport("http://127.0.0.1:1/v1")
+
+
+def test_env_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`.env` sets what the environment does not."""
+    file = tmp_path / ".env"
+    file.write_text('GEMINI_API_KEY="from-file"\nLLM_MODEL=from-file\n', encoding="utf-8")
+    monkeypatch.setenv("LLM_MODEL", "from-environment")
+    settings = load_settings(file)
+    assert settings.gemini_api_key is not None
+    assert (settings.gemini_api_key.get_secret_value(), settings.llm_model) == ("from-file", "from-environment")
+    assert load_settings(tmp_path / "absent").gemini_api_key is None
+
+
+def test_unreadable_env_file_is_one_line(tmp_path: Path) -> None:
+    """A `.env` that cannot be read, or is no text, ends the start with one line."""
+    with pytest.raises(SystemExit, match=r"^chat_service: cannot read [^\n]+$"):
+        load_settings(tmp_path)
+    file = tmp_path / ".env"
+    file.write_bytes(b"LLM_MODEL=\xff\xfe")
+    with pytest.raises(SystemExit, match=r"^chat_service: cannot read [^\n]+$"):
+        load_settings(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("DAPR_HTTP_PORT", "x"), ("LLM_BASE_URL", "localhost"), ("CALLBACK_ALLOWED_HOSTS", "hooks.test")],
+)
+def test_bad_value_is_one_line(name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting that cannot be right is named in one line."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match=rf"^chat_service: bad setting: [^\n]*{name}[^\n]*$"):
+        load_settings(tmp_path / ".env")
+
+
+def test_sidecar_is_found_by_port_or_endpoint() -> None:
+    """Dapr's own variables say where the sidecar is."""
+    assert Settings().sidecar_url == "http://127.0.0.1:3500"
+    assert Settings(dapr_http_port=3600).sidecar_url == "http://127.0.0.1:3600"
+    assert Settings(dapr_http_endpoint="https://dapr.test/").sidecar_url == "https://dapr.test"
+
+
+def test_hosts_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Allowed hosts are separated by commas."""
+    monkeypatch.setenv("CALLBACK_ALLOWED_HOSTS", "A.test, b.test:9000,")
+    monkeypatch.setenv("CALLBACK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    assert Settings().callback_allowed_hosts == ("a.test", "b.test:9000")
+
+
+def test_secrets_are_not_shown() -> None:
+    """Printing the settings shows no key."""
+    with pytest.raises(ValidationError) as refused:
+        Settings(llm_api_key=KEY, turn_timeout_seconds=-1)
+    assert "k1" not in str(refused.value) + repr(Settings(llm_api_key=KEY))
