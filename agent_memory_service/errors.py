@@ -28,8 +28,7 @@ class StoreUnavailable(ServiceError):
     code = "store_unavailable"
 
     def __init__(
-        self,
-        detail: str = "The state store does not answer. Repeat the request: it is safe, even if this one was done after all.",
+        self, detail: str = "The state store does not answer. Repeat the request: that is always safe."
     ) -> None:
         super().__init__(detail)
 

@@ -57,6 +57,7 @@ def app(settings: Settings, memory: ScriptedMemory, model: ScriptedModel) -> Fas
         settings,
         memory_transport=httpx.MockTransport(memory.handle),
         model_transport=httpx2.MockTransport(model.handle),
+        callback_transport=httpx.MockTransport(lambda _: httpx.Response(204)),
     )
 
 

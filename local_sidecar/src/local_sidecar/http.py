@@ -41,6 +41,8 @@ class Request:
 
     def query_values(self) -> dict[str, str]:
         """The query's parameters, of repeated ones the first."""
+        if not self.query:
+            return {}
         pairs = parse_qsl(self.query.decode("latin-1"), keep_blank_values=True)
         return dict(reversed(pairs))
 

@@ -90,6 +90,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"invalid character in {name}")
 
 
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _HALF_PAIR = re.compile(
     r"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 )
@@ -97,7 +98,9 @@ _HALF_PAIR = re.compile(
 
 def _whole_characters(text: str) -> str:
     """The text with every escaped half of a surrogate pair replaced, as it cannot be stored."""
-    return _HALF_PAIR.sub(lambda found: found[1] or "\\ufffd", text) if "\\u" in text else text
+    if not _SURROGATE.search(text):
+        return text
+    return _HALF_PAIR.sub(lambda found: found[1] or "\\ufffd", text)
 
 
 _HTML = re.compile(rb"[<>&]|\xe2\x80[\xa8\xa9]")
