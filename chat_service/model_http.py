@@ -45,13 +45,12 @@ class ModelTransport(httpx2.AsyncBaseTransport):
             pause = FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.0)
             try:
                 response = await self._inner.handle_async_request(request)
+                wanted = _pause_wanted(response, pause)
+                if wanted is None:
+                    return await _checked(request, response)
+                await response.aclose()
             except (httpx2.NetworkError, httpx2.RemoteProtocolError):
-                await asyncio.sleep(pause)
-                continue
-            wanted = _pause_wanted(response, pause)
-            if wanted is None:
-                return await _checked(request, response)
-            await response.aclose()
+                wanted = pause
             await asyncio.sleep(wanted)
         return await _checked(request, await self._inner.handle_async_request(request))
 
