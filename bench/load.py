@@ -103,6 +103,14 @@ def message(user_id: str, session_id: str, text: str) -> dict[str, object]:
     return {"user_id": user_id, "text": text, "metadata": {"session_id": session_id}}
 
 
+async def succeeded(response: aiohttp.ClientResponse, status: int = 200) -> bool:
+    """Whether the answer has that status. Its body is read, and where the status is another one, told."""
+    body = await response.read()
+    if response.status != status:
+        print(f"  {response.method} {response.url.path}: {response.status} {body[:200]!r}", flush=True)
+    return response.status == status
+
+
 async def turn(client: aiohttp.ClientSession, system: System, user_id: str, session_id: str, text: str) -> bool:
     """One turn; whether it was answered with 200 and, where the service tells, saved."""
     async with client.post(f"{system.chat}/chat/", json=message(user_id, session_id, text)) as response:

@@ -21,6 +21,7 @@ RATE_ROUNDS = 3  # of each kind, in turn
 WHOLE_READS = 15
 REPLACE_MESSAGES = 10_000  # what one request may bring
 CONTINUED_READS = 20
+LONG_WRITERS = 4  # one waits for the store while the others come and go: it is done sooner
 
 
 @dataclass(slots=True)
@@ -109,9 +110,13 @@ class MemoryBench:
     async def _long(self) -> None:
         """A session that is replaced once and then appended to until it has the planned length."""
         session = await self._session(REPLACE_MESSAGES)
-        appends = (self.plan.long_session - REPLACE_MESSAGES) // (2 * PAIRS_AN_APPEND)
-        for _ in range(appends):
-            await timed(self.calls.append, session, PAIRS_AN_APPEND)
+        appends = (self.plan.long_session - REPLACE_MESSAGES) // (2 * PAIRS_AN_APPEND) + LONG_WRITERS
+
+        async def writer() -> None:
+            for _ in range(appends // LONG_WRITERS):
+                await timed(self.calls.append, session, PAIRS_AN_APPEND)
+
+        await asyncio.gather(*(writer() for _ in range(LONG_WRITERS)))
         samples = [await timed(self.calls.newest_and_append, session) for _ in range(CONTINUED_READS)]
         self.figures.medians["newest and append, long"] = median(samples)
         start = time.perf_counter()

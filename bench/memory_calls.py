@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from bench.load import new_id
+from bench.load import new_id, succeeded
 from bench.parts import turn_body
 from bench.systems import System
 
@@ -25,20 +25,18 @@ class MemoryCalls:
         """One turn of so many pairs of messages appended."""
         url = f"{self.system.memory}/conversations/{session}/turns"
         async with self.client.post(url, json=turn_body(self.user, "a turn", pairs)) as response:
-            await response.read()
-            return response.status == 201
+            return await succeeded(response, 201)
 
     async def newest_and_append(self, session: str) -> bool:
         """The newest 20 read, then a turn appended."""
         async with self.client.get(f"{self.system.memory}/conversations/{session}?last=20") as response:
-            await response.read()
-            read = response.status == 200
+            read = await succeeded(response)
         return read and await self.append(session)
 
     async def whole(self, memory: str, session: str) -> bool:
         """All messages of a session, of whichever memory service."""
         async with self.client.get(f"{memory}/conversations/{session}") as response:
-            return len(await response.read()) > 0 and response.status == 200
+            return await succeeded(response)
 
     async def bare(self, key: str) -> bool:
         """One read and one conditional save of 10 KB, straight to the sidecar."""
@@ -51,4 +49,4 @@ class MemoryCalls:
         """A save of 10 KB, conditional where an etag is given."""
         item = {"key": key, "value": "x" * BARE_BYTES} | ({"etag": etag} if etag else {})
         async with self.client.post(self.system.state(), data=json.dumps([item])) as response:
-            return response.status == 204
+            return await succeeded(response, 204)

@@ -11,7 +11,7 @@ import aiohttp
 
 from bench.bare_agent import BareAgent
 from bench.compare import Plan, seeded
-from bench.load import CallError, Entry, message, new_id, new_user, timed, turn
+from bench.load import CallError, Entry, message, new_id, new_user, succeeded, timed, turn
 from bench.systems import System
 
 PART_SIZES = (100, 10_000)
@@ -86,16 +86,15 @@ class PartBench:
 
     async def _profile(self) -> bool:
         async with self.client.get(self.system.invoke(f"memories/{self.user}")) as response:
-            await response.read()
-            return response.status == 200
+            return await succeeded(response)
 
     async def _history(self) -> bool:
         url = self.system.invoke(f"conversations/{self.session}?last={WINDOW_MESSAGES}&user_id={self.user}")
         async with self.client.get(url) as response:
-            found = await response.json()
-            if response.status == 200:
-                self.window = found["history"]
-            return response.status == 200
+            if not await succeeded(response):
+                return False
+            self.window = (await response.json())["history"]
+            return True
 
     async def _both_reads(self) -> bool:
         return all(await asyncio.gather(self._profile(), self._history()))
@@ -103,8 +102,7 @@ class PartBench:
     async def _append(self) -> bool:
         url = self.system.invoke(f"conversations/{self.session}/turns")
         async with self.client.post(url, json=turn_body(self.user, "a turn")) as response:
-            await response.read()
-            return response.status == 201
+            return await succeeded(response, 201)
 
     async def _first_delta(self) -> float:
         """Seconds to the first `delta` event; the stream is then read to its end."""
