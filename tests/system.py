@@ -85,10 +85,10 @@ class System:
         self.chats.append(replica)
         return replica
 
-    def add_model(self) -> str:
-        """A scripted model endpoint; its base URL."""
+    def add_model(self, token_ms: int) -> str:
+        """Start a scripted model endpoint that takes so long for each word; its base URL."""
         (port,) = free_ports(1)
-        command = [str(BIN / "python"), "-m", "bench.model_endpoint", "--port", str(port)]
+        command = [str(BIN / "python"), "-m", "bench.model_endpoint", "--port", str(port), "--token-ms", str(token_ms)]
         self._add(command, ROOT, {}, "model", f"http://127.0.0.1:{port}/requests").start()
         return f"http://127.0.0.1:{port}/v1"
 
