@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import httpx2
 from agents import Model, OpenAIChatCompletionsModel
-from openai import AsyncOpenAI
 
+from model_client import ModelClient
 from model_http import CONNECT_TIMEOUT_SECONDS, ModelTransport, endpoint_transport
 from offline_model import OFFLINE, OfflineModel
 from settings import GEMINI_BASE_URL, OPENAI_BASE_URL, Settings
@@ -41,7 +41,7 @@ def choose_provider(settings: Settings, transport: httpx2.AsyncBaseTransport | N
         transport=ModelTransport(transport or endpoint_transport(base_url)),
         timeout=httpx2.Timeout(settings.turn_timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS),
     )
-    client = AsyncOpenAI(base_url=base_url, api_key=key, max_retries=0, http_client=http)
+    client = ModelClient(base_url=base_url, api_key=key, max_retries=0, http_client=http)
     model = OpenAIChatCompletionsModel(settings.llm_model, client)
     return Provider(model, settings.llm_model, base_url, http.aclose)
 
