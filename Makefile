@@ -41,10 +41,14 @@ format: setup ## rewrite the code as `check` wants it
 	$(BIN)/ruff format .
 
 .PHONY: test
-test: setup ## the tests of each service, then of the whole system
+test: setup ## the tests of each service, then of the whole system; two minutes
 	@for folder in $(SERVICES) local_sidecar tests; do \
-		echo "pytest $$folder"; (cd $$folder && ../$(BIN)/python -m pytest -q) || exit 1; \
+		echo "pytest $$folder"; (cd $$folder && ../$(BIN)/python -m pytest -q -rs -m "not slow") || exit 1; \
 	done
+
+.PHONY: test-slow
+test-slow: setup ## the long ones: make run-local end to end, kill -9 of every part, requests drawn from OpenAPI
+	cd tests && ../$(BIN)/python -m pytest -q -rs -m slow
 
 .PHONY: lock
 lock: ## pin again what the pyproject.toml files ask for (needs uv)

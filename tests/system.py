@@ -56,7 +56,6 @@ class System:
         self.processes: list[Process] = []
         self.memories: list[Replica] = []
         self.chats: list[Replica] = []
-        self.group = uuid4().hex[:8]
 
     @property
     def state_file(self) -> Path:

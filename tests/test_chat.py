@@ -123,7 +123,7 @@ async def test_clients_that_leave_their_streams_leave_no_stack_traces(house: Sys
     url = f"{house.chats[0].url}/chat/stream"
     async with client() as http:
         for number, session in enumerate(sessions):
-            async with http.stream("POST", url, json=message(session, "Hello")) as answer:
+            async with http.stream("POST", url, json=message(session, "What is the meaning of life?")) as answer:
                 if number % 2:
                     await anext(events(answer))
         for session in sessions:

@@ -78,20 +78,20 @@ async def delete(http: httpx.AsyncClient, url: str) -> None:
 @pytest.mark.slow
 async def test_an_erase_that_was_killed_is_finished_by_its_repetition(watched: Watched) -> None:
     """Killed after each of its writes, started and asked again: no content is left then, and soon no page."""
-    memory, cut, killed = watched.memory.url, 0, True
+    memory, group, cut, killed = watched.memory.url, watched.system.new_id("ada"), 0, True
     async with client() as http:
         while killed:
             cut += 1
-            await fill(http, memory, f"ada-{cut}")
-            killed = await killed_after(cut, watched, http, f"{memory}/memories/ada-{cut}")
+            await fill(http, memory, f"{group}-{cut}")
+            killed = await killed_after(cut, watched, http, f"{memory}/memories/{group}-{cut}")
             if killed:
                 watched.memory.app.start()
-                await delete(http, f"{memory}/memories/ada-{cut}")
+                await delete(http, f"{memory}/memories/{group}-{cut}")
             await assert_no_content(http, watched)
         for number in range(
             1, cut + 1
         ):  # the kills ended the sweeps in the background too: whoever comes finishes them
-            await delete(http, f"{memory}/memories/ada-{number}")
+            await delete(http, f"{memory}/memories/{group}-{number}")
         await assert_soon_no_page(http, watched)
     assert cut > 8, "profile, two sessions, two pages each, list"
 
@@ -99,11 +99,11 @@ async def test_an_erase_that_was_killed_is_finished_by_its_repetition(watched: W
 @pytest.mark.slow
 async def test_a_deletion_that_was_killed_is_finished_by_its_repetition(watched: Watched) -> None:
     """As an erase, of one session; what is left of it is its owner's profile and list."""
-    memory, cut, killed = watched.memory.url, 0, True
+    memory, group, cut, killed = watched.memory.url, watched.system.new_id("ada"), 0, True
     async with client() as http:
         while killed:
             cut += 1
-            session, user = f"session-{cut}", f"ada-{cut}"
+            session, user = f"session-{group}-{cut}", f"{group}-{cut}"
             for n in range(TURNS):
                 await keep(http, memory, session, user, f"turn-{n}", f"{SECRET} {n}?", f"{SECRET} {n}!")
             killed = await killed_after(cut, watched, http, f"{memory}/conversations/{session}")
@@ -112,6 +112,6 @@ async def test_a_deletion_that_was_killed_is_finished_by_its_repetition(watched:
                 await delete(http, f"{memory}/conversations/{session}")
             await assert_no_content(http, watched)
         for number in range(1, cut + 1):
-            await delete(http, f"{memory}/conversations/session-{number}")
+            await delete(http, f"{memory}/conversations/session-{group}-{number}")
         await assert_soon_no_page(http, watched)
     assert cut > 3, "the head, two pages and more"

@@ -1,26 +1,60 @@
 """What a turn costs does not grow with its session, and a very long session works."""
 
+import asyncio
+
 import pytest
 
-from calls import client, entries, keep
+from calls import client, entries, history, keep
+from system import System
 from watched import Watched
 
+SEALING_CYCLE_TURNS = 6
+"""Turns of two messages that fill a page of twelve."""
+TURN_MESSAGES = 12
+"""The most that one append takes."""
+MESSAGES, MESSAGES_LONG = 20_000, 100_000
+REPLACED = 10_000
+"""The most that one replace takes; the rest is appended."""
 
-async def test_a_long_session_costs_an_append_what_a_short_one_does(watched: Watched) -> None:
+
+async def test_an_append_costs_the_same_at_any_length(watched: Watched) -> None:
     """Over whole cycles of sealing, appends to 100 and to 10,000 messages make the same calls of the same size."""
     costs = []
     async with client() as http:
         for messages in (100, 10_000):
-            session = f"session-of-{messages:05}"
+            session = watched.system.new_id("session")
             text = [f"message {number:05} of the history" for number in range(messages)]
             url = f"{watched.memory.url}/conversations/{session}"
             assert (await http.post(url, json={"history": entries(*text)})).status_code == 200
-            for number in range(12):
+            for number in range(2 * SEALING_CYCLE_TURNS):
                 await keep(http, watched.memory.url, session, "ada", f"warm-{number}", "question", "answer")
             watched.proxy.calls.clear()
-            for number in range(24):
+            for number in range(4 * SEALING_CYCLE_TURNS):
                 await keep(http, watched.memory.url, session, "ada", f"turn-{number}", "question", "answer")
             costs.append((len(watched.proxy.calls), sum(len(call.body) for call in watched.proxy.calls)))
     (calls, size), (calls_long, size_long) = costs
     assert calls_long == calls
     assert size_long == pytest.approx(size, rel=0.01)  # numbers have more digits
+
+
+@pytest.mark.slow
+async def test_a_very_long_session_is_kept_and_read(house: System, request: pytest.FixtureRequest) -> None:
+    """All of it at once, its newest messages, and all of it backwards part by part; an append as always."""
+    messages = MESSAGES_LONG if request.config.getoption("--long") else MESSAGES
+    session, memory = house.new_id("session"), house.memories[0].url
+    text = [f"message {number}" for number in range(messages)]
+    url = f"{memory}/conversations/{session}"
+    async with client() as http:
+        assert (await http.post(url, json={"history": entries(*text[:REPLACED])})).status_code == 200
+        for at in range(REPLACED, messages, TURN_MESSAGES):
+            await keep(http, memory, session, "ada", f"turn-{at}", *text[at : at + TURN_MESSAGES])
+        whole, newest = await asyncio.gather(history(http, memory, session), http.get(f"{url}?last=20"))
+        assert whole == text
+        assert newest.json()["total"] == messages
+        assert [entry["content"] for entry in newest.json()["history"]] == text[-20:]
+        read: list[str] = []
+        part = (await http.get(f"{url}?last=1000")).json()
+        while part["before"]:
+            read[:0] = [entry["content"] for entry in part["history"]]
+            part = (await http.get(f"{url}?before={part['before']}&limit=1000")).json()
+        assert [*(entry["content"] for entry in part["history"]), *read] == text

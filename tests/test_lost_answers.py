@@ -23,7 +23,7 @@ def losing(times: int) -> Callable[[StateCall], Awaitable[bool]]:
 
 async def test_a_turn_whose_answer_was_lost_is_found_and_kept_once(watched: Watched) -> None:
     """The service looks for the turn after a write that got no answer, and acknowledges it."""
-    session, memory = "session-1", watched.memory.url
+    session, memory = watched.system.new_id("session"), watched.memory.url
     async with client() as http:
         sent = []
         for number in range(4):
@@ -34,7 +34,7 @@ async def test_a_turn_whose_answer_was_lost_is_found_and_kept_once(watched: Watc
 
 async def test_a_turn_given_up_on_is_recorded_once_when_it_is_repeated(watched: Watched) -> None:
     """With every answer of the sidecar lost the append fails honestly; repeated, it is the turn recorded first."""
-    session, memory = "session-1", watched.memory.url
+    session, memory = watched.system.new_id("session"), watched.memory.url
 
     async def lose(_: StateCall) -> bool:
         return False

@@ -18,9 +18,10 @@ pytestmark = needs_tutorial
 RUN_SECONDS = 60.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("service", SERVICES)
-def test_the_tutorials_tests_hold(service: str) -> None:
-    """Unchanged, for the `main` of this service's folder, and without a warning."""
+def test_the_tutorials_tests_hold(service: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Unchanged, for the `main` of this service's folder, and without a warning; the run's last line is shown."""
     tests = Path(__file__).parent
     options = ["-c", "../pyproject.toml", "--import-mode=importlib", "-W", "error"]
     plugins = ["-p", "no:cacheprovider", "-p", "main_is_ours"]
@@ -34,6 +35,8 @@ def test_the_tutorials_tests_hold(service: str) -> None:
         check=False,
     )
     print(run.stdout, run.stderr)
+    with capsys.disabled():
+        print(f"\nthe tutorial's {service}/test_main.py: {run.stdout.strip().splitlines()[-1]}")
     assert run.returncode == 0
     assert " passed" in run.stdout
     assert " warning" not in run.stdout
