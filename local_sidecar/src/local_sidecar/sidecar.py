@@ -49,14 +49,15 @@ class _Protocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """Is found no more from the moment it is told to stop."""
+    """Is found no more from the moment it is told to stop, and then ends with code 0."""
 
     announcement: Announcement | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.announcement:
             self.announcement.withdraw()
-        super().handle_exit(sig, frame)
+        self.force_exit = self.should_exit  # told a second time
+        self.should_exit = True
 
 
 def registry_folder() -> Path:
