@@ -136,7 +136,9 @@ class House:
         for process in self.processes:
             process.kill()
         for process in self.processes:
-            process.communicate()
+            process.wait()
+            if process.stdout:
+                process.stdout.close()
 
 
 @dataclass(frozen=True)

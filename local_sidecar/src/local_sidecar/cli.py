@@ -52,8 +52,8 @@ def main() -> None:
 def _sidecar(arguments: list[str]) -> int:
     parser = _Parser(prog="local-sidecar", description="Dapr's HTTP API for one app on this machine, without Dapr.")
     parser.add_argument("--app-id", required=True)
-    parser.add_argument("--app-port", type=int)
-    parser.add_argument("--dapr-http-port", type=int, default=DEFAULT_HTTP_PORT)
+    parser.add_argument("--app-port", type=_port)
+    parser.add_argument("--dapr-http-port", type=_port, default=DEFAULT_HTTP_PORT)
     parser.add_argument("--resources-path", "--components-path", type=Path, action="append", default=[])
     parser.add_argument("--state-path", type=Path, help="the SQLite file (default .local/state.db)")
     for flag in IGNORED_FLAGS:
@@ -65,9 +65,15 @@ def _sidecar(arguments: list[str]) -> int:
         resources = load_resources(given.resources_path, given.app_id)
         for note in resources.notes:
             print(f"local-sidecar: {note}", file=sys.stderr)
-        print(f"local-sidecar: {given.app_id} on http://127.0.0.1:{given.dapr_http_port}", flush=True)
         uvloop.run(serve(Options(given.app_id, given.app_port or None, given.dapr_http_port, resources, state_path)))
     except (ResourcesError, StartError) as problem:
         print(f"local-sidecar: {problem}", file=sys.stderr)
         return 1
     return 0
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if port not in range(65536):
+        raise ValueError
+    return port

@@ -1,6 +1,6 @@
 """Service invocation: a call by app id, carried to the app, and its answer carried back as it arrives."""
 
-from .channel import Channel, ChannelBroken
+from .channel import Channel
 from .errors import not_invoked, nowhere
 from .forwarding import added_headers
 from .http import BODY_LIMIT_BYTES, Request, Send
@@ -9,6 +9,7 @@ from .pool import Pool
 from .registry import Instance, Registry
 from .relay import BodyTooLarge, relay
 from .replies import NoEvents, wants_events
+from .reply import ChannelBroken
 from .targets import BadTarget, app_of, target_of
 
 

@@ -69,8 +69,9 @@ class Child:
 
     def _print(self, lines: list[bytes]) -> None:
         prefix = f"== {self.name} == ".encode()
-        sys.stdout.buffer.write(b"".join(prefix + line + b"\n" for line in lines))
-        sys.stdout.buffer.flush()
+        with contextlib.suppress(BrokenPipeError):  # nobody reads any more: the apps go on
+            sys.stdout.buffer.write(b"".join(prefix + line + b"\n" for line in lines))
+            sys.stdout.buffer.flush()
 
 
 def _die_with_runner() -> None:

@@ -2,10 +2,11 @@
 
 import asyncio
 
-from .channel import Channel, ChannelBroken
+from .channel import Channel
 from .forwarding import request_headers
 from .http import BODY_LIMIT_BYTES, Disconnected, Headers, Request, Send
 from .replies import NoEvents, answer_headers
+from .reply import ChannelBroken
 
 USUALLY_WITHOUT_BODY = ("GET", "HEAD", "DELETE", "OPTIONS")
 VERBS = (*USUALLY_WITHOUT_BODY, "PUT", "PATCH", "TRACE")
@@ -45,6 +46,14 @@ async def _pass_request(request: Request, channel: Channel, path: str, added: He
     target = path.encode() + (b"?" + request.query if request.query else b"")
     lines = b"".join(b"%b: %b\r\n" % header for header in headers)
     channel.begin(method, b"%b %b HTTP/1.1\r\n%b\r\n" % (method.encode(), target, lines))
+    try:
+        await _pass_body(request, channel, part, more, chunked)
+    except ChannelBroken:
+        if not channel.reply.has_head:  # an app may answer without having read everything
+            raise
+
+
+async def _pass_body(request: Request, channel: Channel, part: bytes, more: bool, chunked: bool) -> None:
     size = len(part)
     while part or more:
         if size > BODY_LIMIT_BYTES:

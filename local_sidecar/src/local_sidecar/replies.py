@@ -1,8 +1,8 @@
 """The head of an app's answer as the caller gets it."""
 
-from .channel import Reply
 from .forwarding import passed_on, returned_trace
 from .http import JSON_TYPE, TEXT_TYPE, Headers, Request
+from .reply import Reply
 
 EVENT_STREAM = b"text/event-stream"
 SNIFFED_BYTES = 512  # as many as Go looks at to guess a type

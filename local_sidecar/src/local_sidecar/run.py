@@ -44,17 +44,27 @@ async def _run(file: Path, apps: list[App]) -> None:
     except asyncio.CancelledError:
         print("local-sidecar: stopping", flush=True)
     finally:
-        for child in children:
+        for number in STOP_SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, _kill_all, children)
+        for child in reversed(children):  # an app before its sidecar, a caller before whom it calls: no answer is lost
             child.stop(signal.SIGTERM)
-        await asyncio.gather(*(child.finish() for child in children))
+            await child.finish()
+
+
+def _kill_all(children: list[Child]) -> None:
+    """Asked a second time: at once."""
+    for child in children:
+        child.stop(signal.SIGKILL)
 
 
 async def _start_and_watch(file: Path, apps: list[App], children: list[Child]) -> None:
     for app in apps:
-        sidecar = await _start(children, f"DAPR - {app.app_id}", _sidecar_command(file, app), app)
+        sidecar = await _start(
+            children, f"DAPR - {app.app_id}", _sidecar_command(file, app), Path.cwd(), _environment(app)
+        )
         await _until_open(app.http_port, sidecar, SIDECAR_START_SECONDS, "--dapr-http-port")
         if app.command:
-            process = await _start(children, f"APP - {app.app_id}", app.command, app)
+            process = await _start(children, f"APP - {app.app_id}", app.command, app.folder, _environment(app))
             if app.app_port:
                 await _until_open(app.app_port, process, APP_START_SECONDS, "its appPort")
     ends = [asyncio.create_task(_fail_when_ended(child)) for child in children]
@@ -65,11 +75,13 @@ async def _start_and_watch(file: Path, apps: list[App], children: list[Child]) -
             end.cancel()
 
 
-async def _start(children: list[Child], name: str, command: list[str], app: App) -> Child:
+async def _start(
+    children: list[Child], name: str, command: list[str], folder: Path, environment: dict[str, str]
+) -> Child:
     try:
-        child = await Child.start(name, command, app.folder, _environment(app))
+        child = await Child.start(name, command, folder, environment)
     except OSError as problem:
-        raise RunFailed(f"{name}: cannot start {command[0]}: {problem.strerror} (in {app.folder})") from problem
+        raise RunFailed(f"{name}: cannot start {command[0]} in {folder}: {problem.strerror}") from problem
     children.append(child)
     return child
 

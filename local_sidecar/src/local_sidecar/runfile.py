@@ -55,7 +55,7 @@ def _app(base: Path, common: Table, app: Table) -> App:
         [str(word) for word in _list(app.get("command"))],
         _port(app, "appPort"),
         _port(app, "daprHTTPPort") or _free_port(),
-        _resources(base, app) or _resources(base, common),
+        _resources(folder, app) or _resources(base, common),
         {**_environment(common), **_environment(app)},
     )
 

@@ -1,7 +1,6 @@
 """One sidecar process: its parts put together, served until it is told to stop."""
 
 import asyncio
-import contextlib
 import os
 import socket
 import sqlite3
@@ -61,9 +60,16 @@ class _Server(uvicorn.Server):
 
 
 def registry_folder() -> Path:
-    """Where the sidecars of this user find each other; LOCAL_SIDECAR_REGISTRY keeps groups of them apart."""
+    """Where the sidecars of this user find each other; LOCAL_SIDECAR_REGISTRY keeps groups of them apart.
+
+    Raises StartError when it is another user's, who could then claim to be any app.
+    """
     default = Path(tempfile.gettempdir()) / f"local-sidecar-{os.getuid()}"
-    return Path(os.environ.get("LOCAL_SIDECAR_REGISTRY") or default)
+    folder = Path(os.environ.get("LOCAL_SIDECAR_REGISTRY") or default)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise StartError(f"{folder} belongs to another user: name a folder of yours as LOCAL_SIDECAR_REGISTRY")
+    return folder
 
 
 def listening_socket(port: int) -> socket.socket:
@@ -81,28 +87,35 @@ def listening_socket(port: int) -> socket.socket:
 
 async def serve(options: Options) -> None:
     """Serve until SIGINT or SIGTERM. Raises StartError."""
-    listener = listening_socket(options.http_port)
     try:
         store = Store(options.state_path)
     except sqlite3.Error as problem:
         raise StartError(f"state file {options.state_path}: {problem}; choose another as --state-path") from problem
-    about = About(options.app_id, options.app_port, list(options.resources.stores.values()))
+    try:
+        await _serve(options, store)
+    finally:
+        store.close()
+
+
+async def _serve(options: Options, store: Store) -> None:
+    listener = listening_socket(options.http_port)
     root = registry_folder()
     own = Instance(options.app_id, options.http_port, options.app_port, os.environ.get("APP_API_TOKEN", ""))
+    about = About(options.app_id, options.app_port, list(options.resources.stores.values()))
     state = StateApi(options.app_id, options.resources.stores, store)
-    api = Api(state, Invoker(own, Registry(root)), about, os.environ.get("DAPR_API_TOKEN", ""))
-    server = _Server(_configuration(api))
-    announcement = Announcement(root, own)
-    server.announcement = announcement
+    server = _Server(_configuration(Api(state, Invoker(own, Registry(root)), about, _api_token())))
+    server.announcement = announcement = Announcement(root, own)
     waiting = asyncio.create_task(about.wait_for_app())
+    print(f"local-sidecar: {options.app_id} on http://{HOST}:{options.http_port}", flush=True)
     try:
         await server.serve(sockets=[listener])
     finally:
         announcement.withdraw()
         waiting.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await waiting
-        store.close()
+
+
+def _api_token() -> str:
+    return os.environ.get("DAPR_API_TOKEN", "")
 
 
 def _configuration(api: Api) -> uvicorn.Config:

@@ -1,14 +1,14 @@
-"""Bodies of the state API, read as Dapr does: field names in any case, types strict, text after the JSON ignored."""
+"""What a request to the state API wants written or read, and the writes to the store that follow from it."""
 
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .bodies import Fields, document_of, fields_of, items_of, strings_of, text_of, wrong_type
 from .errors import malformed
-from .http import BODY_LIMIT_BYTES
 from .store import ANY_VERSION, Write
-from .values import Document, Json, OddNumber
+from .values import Document
 
 CONSISTENCIES = ("", "strong", "eventual")
 FIRST_WRITE, LAST_WRITE = "first-write", "last-write"
@@ -16,17 +16,6 @@ CONCURRENCIES = ("", FIRST_WRITE, LAST_WRITE)
 INT64 = range(-(2**63), 2**63)
 
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
-_GO_TYPES = {
-    str: "string",
-    int: "number",
-    float: "number",
-    OddNumber: "number",
-    bool: "bool",
-    list: "array",
-    dict: "object",
-}
-
-Fields = dict[str, Json]
 
 
 class Refused(Exception):
@@ -74,15 +63,6 @@ class Entry:
         return _whole_number(ttl, 500, "failed to parse ttl from metadata: strconv.ParseInt") if ttl else None
 
 
-def document_of(body: bytes) -> Document:
-    """The JSON of a request. Raises ApiError 400."""
-    try:
-        return Document(body[:BODY_LIMIT_BYTES].decode("utf-8", "replace"))
-    except (ValueError, RecursionError) as problem:
-        message = "stream too large" if len(body) > BODY_LIMIT_BYTES else str(problem)
-        raise malformed(message) from problem
-
-
 def saves_of(body: bytes, metadata: dict[str, str]) -> list[Entry]:
     """The entries of a save. The query's metadata outranks theirs."""
     document = document_of(body)
@@ -98,12 +78,12 @@ def keys_of(body: bytes) -> list[str]:
     """The keys of a bulk read."""
     fields = fields_of(document_of(body).value)
     if not isinstance(fields.get("parallelism"), int | None):
-        raise _wrong_type(fields["parallelism"], "int")
+        raise wrong_type(fields["parallelism"], "int")
     strings_of(fields, "metadata")
     keys: list[str] = []
     for key in items_of(fields.get("keys")):
         if not isinstance(key, str | None):
-            raise _wrong_type(key, "string")
+            raise wrong_type(key, "string")
         keys.append(key or "")
     return keys
 
@@ -135,46 +115,6 @@ def check_key(key: str) -> None:
     if "||" in key:
         problem = f"api error: code = InvalidArgument desc = input key/keyPrefix '{key}' can't contain '||'"
         raise malformed(problem, "DAPR_STATE_ILLEGAL_KEY")
-
-
-def items_of(value: Json) -> list[Json]:
-    """An array; null is an empty one."""
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise _wrong_type(value, "array")
-    return value
-
-
-def fields_of(value: Json) -> Fields:
-    """An object with its field names in lower case; null is an empty one."""
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise _wrong_type(value, "object")
-    return {name.lower(): member for name, member in value.items()}
-
-
-def strings_of(fields: Fields, name: str) -> dict[str, str]:
-    """A field that is an object of strings; its names keep their case."""
-    members = fields.get(name)
-    if members is None:
-        return {}
-    if not isinstance(members, dict):
-        raise _wrong_type(members, "object")
-    return {member: text_of(members, member) for member in members}
-
-
-def text_of(fields: Fields, name: str) -> str:
-    """A field that is a string; missing and null are empty."""
-    value = fields.get(name)
-    if not isinstance(value, str | None):
-        raise _wrong_type(value, "string")
-    return value or ""
-
-
-def _wrong_type(value: Json, wanted: str) -> Exception:
-    return malformed(f"json: cannot unmarshal {_GO_TYPES[type(value)]} where a value of type {wanted} belongs")
 
 
 def _whole_number(text: str, status: int, reader: str) -> int:
