@@ -1,8 +1,10 @@
 """What OpenAPI says beside the routes themselves: the errors each can answer, and the callback."""
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from starlette.routing import BaseRoute
 
 from callbacks import TurnEvent
@@ -25,6 +27,16 @@ TURN_ERRORS: Responses = {
 }
 
 
+# A streaming route's own media type is not that of its errors: named, they stay JSON.
+STREAM_ERRORS: Responses = {
+    status: {
+        "description": told["description"],
+        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{told['model'].__name__}"}}},
+    }
+    for status, told in TURN_ERRORS.items()
+}
+
+
 def turn_callback(route: str) -> list[BaseRoute]:
     """The callback as the route of this name offers it."""
     router = APIRouter()
@@ -34,3 +46,13 @@ def turn_callback(route: str) -> list[BaseRoute]:
         """Sent when the turn is saved or has failed to be; signed as Standard Webhooks says, repeated until a 2xx."""
 
     return router.routes
+
+
+def describe_callback_url(app: FastAPI, allowed_hosts: Sequence[str]) -> None:
+    """Have the description say which callback URLs are taken: it is made once, and kept by the app."""
+    hosts = "|".join(re.escape(host) for host in allowed_hosts)
+    url = app.openapi()["components"]["schemas"]["Message"]["properties"]["callback_url"]
+    if hosts:
+        url["anyOf"][0]["pattern"] = rf"^https?://(?:{hosts})(?:[/?#].*)?$"
+    else:
+        url["anyOf"] = [{"type": "null"}]

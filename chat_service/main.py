@@ -10,6 +10,7 @@ from agents import Runner  # noqa: F401 - callers replace its `run` here
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
+from api_docs import describe_callback_url
 from body_limit import BodyLimit
 from callbacks import Callbacks, open_callback_http
 from chat_agent import ChatAgent
@@ -81,6 +82,7 @@ def create_app(
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
     add_error_handlers(app)
     app.include_router(router)
+    describe_callback_url(app, settings.callback_allowed_hosts)
     return app
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from api_docs import TURN_ERRORS, UNAVAILABLE, turn_callback
+from api_docs import STREAM_ERRORS, TURN_ERRORS, UNAVAILABLE, turn_callback
 from error_handlers import error_body
 from errors import ServiceError
 from models import Delta, Progress, Response, Status, StreamedDelta, StreamedToolCall, Welcome
@@ -45,7 +45,7 @@ async def chat(turn: AskedTurn, services: ServicesInUse) -> Response:
 
 
 @router.post(
-    "/chat/stream", responses=TURN_ERRORS, response_class=EventSourceResponse, callbacks=turn_callback("chat_stream")
+    "/chat/stream", responses=STREAM_ERRORS, response_class=EventSourceResponse, callbacks=turn_callback("chat_stream")
 )
 async def chat_stream(stream: Annotated[OpenStream, Depends(open_stream)]) -> AsyncIterator[ServerSentEvent]:
     """Send a message, get the reply as it comes: events `delta`, `tool`, then `done` or `error`."""

@@ -1,6 +1,13 @@
 """What OpenAPI says is what there is."""
 
+import re
+
 import httpx
+import pytest
+from pydantic import SecretStr
+
+from main import create_app
+from settings import Settings
 
 
 async def openapi(client: httpx.AsyncClient) -> dict[str, dict[str, dict[str, dict[str, dict[str, object]]]]]:
@@ -32,3 +39,27 @@ async def test_callback_is_documented(client: httpx.AsyncClient) -> None:
     callbacks = described["paths"]["/chat/"]["post"]["callbacks"]
     assert "{$request.body#/callback_url}" in str(callbacks)
     assert "TurnEvent" in described["components"]["schemas"]
+
+
+async def test_errors_of_the_stream_are_json(client: httpx.AsyncClient) -> None:
+    """What the stream cannot be answered with is described as the JSON that it is."""
+    described = await openapi(client)
+    answers = described["paths"]["/chat/stream"]["post"]["responses"]
+    assert list(answers["422"]["content"]) == ["application/json"]  # type: ignore[index]
+    assert "text/event-stream" in str(answers["200"])
+
+
+@pytest.mark.parametrize(
+    ("hosts", "taken", "refused"),
+    [((), None, "https://hooks.test/"), (("hooks.test",), "https://hooks.test/x", "https://hooks.test.evil/")],
+)
+def test_callback_urls_that_are_taken_are_described(hosts: tuple[str, ...], taken: str | None, refused: str) -> None:
+    """The description names the allowed hosts, or that there are none."""
+    secret = SecretStr("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    app = create_app(Settings(callback_allowed_hosts=hosts, callback_secret=secret))
+    allowed = app.openapi()["components"]["schemas"]["Message"]["properties"]["callback_url"]["anyOf"]
+    patterns = [option["pattern"] for option in allowed if option["type"] == "string"]
+    assert [bool(re.match(pattern, url)) for pattern in patterns for url in (taken or "", refused)] == [True, False] * (
+        taken is not None
+    )
+    assert {"type": "null"} in allowed
