@@ -10,6 +10,7 @@ import main
 import page_plan
 from fake_clients import Sidecar
 from fake_dapr import FakeDapr
+from rules_harness import Simulate
 from service_under_test import Service
 from workload import memory_over
 
@@ -17,7 +18,7 @@ TINY_PAGE = 2
 TINY_HEAD_KEEPS = 3  # entries; no turn of these tests is longer
 
 settings.register_profile(
-    "ci", derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck), max_examples=250
+    "ci", derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck), max_examples=200
 )
 settings.register_profile("long", settings.get_profile("ci"), derandomize=False, max_examples=20_000)
 settings.load_profile("ci")
@@ -43,3 +44,11 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     main.app.state.memory = memory
     yield Service(dapr, sidecar)
     main.app.state.memory = kept
+
+
+@pytest.fixture
+def simulate(tiny_pages: int) -> Iterator[Simulate]:
+    """Starts simulations with tiny pages."""
+    simulate = Simulate()
+    yield simulate
+    simulate.close()

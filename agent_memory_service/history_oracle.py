@@ -7,7 +7,8 @@ head is what the operation that wrote it may do, and each answer agrees with a s
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fake_dapr import JSON, Commit, FakeDapr
+from fake_dapr import Commit, FakeDapr
+from fake_wire import JSON
 
 Line = tuple[str, str | None]
 """A message as the oracle sees it: its content and the turn it came with."""

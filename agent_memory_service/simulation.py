@@ -1,4 +1,4 @@
-"""Runs clients against replicas of the memory over one fake store, call by call, and judges what happened."""
+"""Runs clients against replicas of the memory over one fake store, call by call."""
 
 import asyncio
 import contextvars
@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import page_plan
-from errors import HistoryDamaged, ServiceError
+from errors import ServiceError
 from fake_clients import Call, Fault, Schedule, SteppedSidecar, operation
-from fake_dapr import JSON, SEED, FakeDapr
+from fake_dapr import FakeDapr
 from fake_time import VirtualLoop, finish
-from history_oracle import Observer, View
+from fake_wire import JSON
+from history_oracle import Observer
 from service import Memory
 from workload import Operation, memory_over
 
@@ -181,30 +182,3 @@ class Simulation:
 
 async def _answer(asked: Operation, memory: Memory) -> object:
     return await asked.run(memory)
-
-
-def judge(simulation: Simulation) -> None:
-    """Every change was one its operation may make, once; every answer agrees with a state of its time."""
-    observer = simulation.observer
-    for session, changes in observer.changes.items():
-        made: set[tuple[str, str | None]] = set()
-        for change in changes:
-            if change.by == SEED:
-                continue
-            record = simulation.records[change.by]
-            assert record.asked.may(change.before, change.after), (
-                f"{change.by} {record.asked} made {change} of {session}"
-            )
-            assert (change.by, change.after.epoch) not in made, f"{change.by} {record.asked} took effect twice"
-            made.add((change.by, change.after.epoch))
-    for name, record in simulation.records.items():
-        states = observer.during(record.asked.session, record.start, record.end)
-        assert record.crashed or agrees(record, states), f"{name} {record}: {states}"
-
-
-def agrees(record: Record, states: Sequence[View]) -> bool:
-    if record.error is None:
-        return record.asked.agrees(record.answer, states)
-    if isinstance(record.error, HistoryDamaged):
-        return False
-    return record.error.status == 503 or any(record.asked.refusal_agrees(record.error, state) for state in states)

@@ -1,6 +1,7 @@
 """What the store may hold once nothing is under way any more."""
 
-from fake_dapr import JSON, FakeDapr
+from fake_dapr import FakeDapr
+from fake_wire import JSON
 
 DAY_SECONDS = 24 * 60 * 60
 

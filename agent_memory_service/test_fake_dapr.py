@@ -6,8 +6,9 @@ import httpx
 import pytest
 
 from fake_clients import Sidecar
-from fake_dapr import JSON, FakeDapr
+from fake_dapr import FakeDapr
 from fake_time import run
+from fake_wire import JSON
 
 
 class Wire:

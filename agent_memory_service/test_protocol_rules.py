@@ -2,33 +2,15 @@
 
 import pytest
 
-from documents import Document
 from fake_clients import Fault
-from history_oracle import View
 from page_plan import new_epoch
-from simulation import Simulation, judge
-from store_checks import check_store
-from user_workload import ChangeGoal, Erase, ListSessions
-from workload import Append, Delete, Operation, Read, Replace, Summarize
-
-pytestmark = pytest.mark.usefixtures("tiny_pages")
+from paged_log import Slice
+from read_workload import Read
+from rules_harness import Simulate, settled
+from workload import Append, Delete, Operation, Replace, Summarize
 
 
-def simulate(*programs: list[Operation], before: list[Operation] | None = None) -> Simulation:
-    """Each client on a replica of its own, so that no lock of a process keeps them apart."""
-    return Simulation(programs, before or [], replicas=len(programs))
-
-
-def settled(simulation: Simulation, session: str = "s") -> View:
-    """Let the rest happen, check everything, and return the session as it is left."""
-    simulation.finish()
-    judge(simulation)
-    check_store(simulation.dapr, simulation.page)
-    simulation.close()
-    return simulation.observer.now[session]
-
-
-def test_a_turn_whose_answer_was_lost_is_found_in_the_pages() -> None:
+def test_a_turn_whose_answer_was_lost_is_found_in_the_pages(simulate: Simulate) -> None:
     """A's save is done and its answer lost; B and C seal the turn; A finds it there and does not add it again."""
     simulation = simulate([Append("s", "p")], [Append("s", "q"), Append("s", "r")], before=[Append("s", "a")])
     simulation.reach("0.0", "save session:s")
@@ -41,7 +23,7 @@ def test_a_turn_whose_answer_was_lost_is_found_in_the_pages() -> None:
     assert settled(simulation).turns == ["a", "p", "q", "r"]
 
 
-def test_writers_that_seal_the_same_page_write_the_same() -> None:
+def test_writers_that_seal_the_same_page_write_the_same(simulate: Simulate) -> None:
     """A and B read one head and both write page 0; only what was read is in it, so neither loses its turn."""
     turns: list[list[Operation]] = [[Append("s", "p", size=3)], [Append("s", "q", size=3)]]
     simulation = simulate(*turns, before=[Append("s", "a", size=3)])
@@ -53,7 +35,7 @@ def test_writers_that_seal_the_same_page_write_the_same() -> None:
     assert settled(simulation).turns == ["a", "p", "q"]
 
 
-def test_replaces_that_race_do_not_mix() -> None:
+def test_replaces_that_race_do_not_mix(simulate: Simulate) -> None:
     """X and Y read one head; the last to write wins whole, and what later seals is its own."""
     simulation = simulate([Replace("s", "X")], [Replace("s", "Y")], before=[Append("s", "a"), Append("s", "b")])
     simulation.reach("0.0", "save session:s")
@@ -64,7 +46,7 @@ def test_replaces_that_race_do_not_mix() -> None:
     assert [content for content, _ in settled(simulation).lines[:5]] == [f"Y.{number}" for number in range(5)]
 
 
-def test_a_replace_that_dies_leaves_nothing_unnamed() -> None:
+def test_a_replace_that_dies_leaves_nothing_unnamed(simulate: Simulate) -> None:
     """A replaced session names its old epoch until the pages are swept, whoever dies in between."""
     simulation = simulate([Replace("s", "X")], before=[Append("s", "a", size=3), Append("s", "b", size=3)])
     simulation.reach("0.0", "save session:s")
@@ -75,7 +57,7 @@ def test_a_replace_that_dies_leaves_nothing_unnamed() -> None:
     assert settled(simulation).deleted
 
 
-def test_a_delete_that_dies_is_finished_by_its_repetition() -> None:
+def test_a_delete_that_dies_is_finished_by_its_repetition(simulate: Simulate) -> None:
     """D writes the tombstone and dies; the repetition knows from it which pages to sweep, and so does a reader."""
     for again in (Delete("s"), Read("s")):
         simulation = simulate([Read("t"), Delete("s")], before=[Append("s", "a", size=3), Append("s", "b", size=3)])
@@ -90,7 +72,7 @@ def test_a_delete_that_dies_is_finished_by_its_repetition() -> None:
         assert settled(simulation).deleted
 
 
-def test_a_delete_sweeps_what_a_replace_with_a_lost_answer_left() -> None:
+def test_a_delete_sweeps_what_a_replace_with_a_lost_answer_left(simulate: Simulate) -> None:
     """X's replace is done and its answer lost; D's tombstone takes over the epoch that X ended."""
     simulation = simulate([Replace("s", "X")], [Delete("s")], before=[Append("s", "a", size=3), Append("s", "b")])
     simulation.reach("0.0", "save session:s")
@@ -101,60 +83,7 @@ def test_a_delete_sweeps_what_a_replace_with_a_lost_answer_left() -> None:
     assert settled(simulation).deleted
 
 
-def test_an_erase_does_not_lose_a_session_listed_meanwhile() -> None:
-    """E reads the list; A lists t; E must walk again before it closes the list, or t would live on unlisted."""
-    simulation = simulate([Erase("s")], [Append("t", "p")], before=[Append("s", "a")])
-    simulation.reach("0.0", "save session:s")
-    simulation.reach("1.0", "save session:t")
-    assert simulation.complete("0.0").error is None
-    simulation.complete("1.0")
-    assert settled(simulation, "t").deleted
-    assert not simulation.observer.now["s"].live
-
-
-def test_a_first_turn_after_an_erase_revives_the_list() -> None:
-    """A listing read before the erase and written after it fails on the etag; the session begun then is listed."""
-    simulation = simulate([Append("t", "p")], [Erase("s")], before=[Append("s", "a")])
-    simulation.reach("0.0", "save sessions-of:u")
-    simulation.complete("1.0")
-    assert simulation.complete("0.0").error is None
-    assert simulation.ask(ListSessions("t")).answer == ["t"]
-    assert settled(simulation, "t").turns == ["p"]
-
-
-def test_an_erase_leaves_the_sessions_of_others() -> None:
-    """Both u and v listed s, v's turn won; erasing u leaves it."""
-    simulation = simulate([Append("s", "p", "u")], [Append("s", "q", "v")], [Erase("s", "u")])
-    simulation.reach("0.0", "save session:s")
-    simulation.complete("1.0")
-    assert simulation.complete("0.0").error is not None
-    simulation.complete("2.0")
-    assert settled(simulation).owner == "v"
-
-
-def test_an_erase_that_meets_a_claim_under_way_gets_the_session_too() -> None:
-    """u claims an ownerless session that E has just passed: the claim fails on the etag and is listed anew."""
-    simulation = simulate([Append("s", "p")], [Erase("s")], before=[Replace("s", "X")])
-    simulation.reach("0.0", "save session:s")
-    simulation.complete("1.0")
-    assert simulation.complete("0.0").error is None
-    assert simulation.ask(ListSessions("s")).answer == ["s"]
-    assert settled(simulation).owner == "u"
-
-
-def test_a_profile_change_in_flight_does_not_bring_an_erased_profile_back() -> None:
-    """P reads the profile, E erases it, P's save fails on the etag: its second reading knows nothing of the old one."""
-    simulation = simulate([ChangeGoal("s", goal="new")], [Erase("s")], before=[ChangeGoal("s", goal="secret")])
-    simulation.reach("0.0", "save user:u")
-    simulation.complete("1.0")
-    assert simulation.dapr.values()["user:u"] == {}
-    simulation.complete("0.0")
-    profile: Document = {"name": "u", "preferred_style": "casual", "goal": "new"}
-    assert simulation.dapr.values()["user:u"] == profile
-    settled(simulation)
-
-
-def test_a_summary_of_replaced_messages_is_refused() -> None:
+def test_a_summary_of_replaced_messages_is_refused(simulate: Simulate) -> None:
     """S reads, X replaces, S offers a summary of what is no more: 409."""
     simulation = simulate([Summarize("s", "of old")], [Replace("s", "X")], before=[Append("s", "a"), Append("s", "b")])
     simulation.step("0.0")
@@ -165,7 +94,7 @@ def test_a_summary_of_replaced_messages_is_refused() -> None:
     assert settled(simulation).summary is None
 
 
-def test_an_attempt_given_up_on_writes_no_more() -> None:
+def test_an_attempt_given_up_on_writes_no_more(simulate: Simulate) -> None:
     """A replace whose store hangs ends within its deadline, last call included; none of it comes after a later turn."""
     simulation = simulate([Replace("s", "X"), Append("s", "p")], before=[Append("s", "a")])
     while not simulation.records["0.0"].ended:
@@ -176,6 +105,29 @@ def test_an_attempt_given_up_on_writes_no_more() -> None:
     assert began <= 3
     simulation.complete("0.1")
     assert settled(simulation).turns == ["a", "p"]
+
+
+@pytest.mark.parametrize("asked", [Append("s", "a", size=3), Read("s")])
+def test_what_races_a_delete_is_told_of_it(simulate: Simulate, asked: Operation) -> None:
+    """A repetition or a reader reads the head, D deletes and sweeps, the page is gone: deleted, not damaged."""
+    simulation = simulate([asked], [Delete("s")], before=[Append("s", "a", size=3), Append("s", "b", size=3)])
+    simulation.reach("0.0", "bulk")
+    simulation.complete("1.0")
+    error = simulation.complete("0.0").error
+    assert error is not None
+    assert (error.status, error.code) == (410, "session_deleted")
+    assert settled(simulation).deleted
+
+
+def test_a_read_that_races_a_replace_returns_what_was(simulate: Simulate) -> None:
+    """R reads the head, X replaces it, R reads the pages: the history before, whole."""
+    simulation = simulate([Read("s")], [Replace("s", "X")], before=[Append("s", "a", size=3), Append("s", "b", size=3)])
+    simulation.reach("0.0", "bulk")
+    simulation.complete("1.0")
+    answer = simulation.complete("0.0").answer
+    assert isinstance(answer, Slice)
+    assert [entry["content"] for entry in answer.entries] == ["a.0", "a.1", "a.2", "b.0", "b.1", "b.2"]
+    assert settled(simulation).turns == []
 
 
 def test_epochs_are_drawn_anew_by_each_attempt() -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from fake_dapr import JSON
 from fake_time import run
+from fake_wire import JSON
 from service_under_test import Service
 
 LENGTHS = [0, 1, 2, 11, 19, 20, 21, 31, 32, 33, 44, 45, 100, 1_000]
