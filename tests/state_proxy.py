@@ -46,6 +46,18 @@ async def pass_on(_: StateCall) -> bool:
     return True
 
 
+def answer_of_a_lost_store(call: StateCall) -> web.Response:
+    """What Dapr was recorded to answer while its Redis refuses connections."""
+    if call.path.endswith("/bulk"):
+        return web.json_response([{"key": key, "error": "connection refused"} for key in call.keys])
+    if call.method == "GET":
+        return web.json_response({"errorCode": "ERR_STATE_GET", "message": "connection refused"}, status=500)
+    if call.method == "DELETE":
+        return web.json_response({"errorCode": "ERR_STATE_DELETE", "message": "connection refused"}, status=409)
+    status = 409 if b'"etag"' in call.body else 500
+    return web.json_response({"errorCode": "ERR_STATE_SAVE", "message": "connection refused"}, status=status)
+
+
 class StateProxy:
     """Passes each call on to the sidecar; `calls` are those the sidecar has done, oldest first."""
 
@@ -54,6 +66,7 @@ class StateProxy:
         self.port = 0
         self.calls: list[StateCall] = []
         self.answered: Answered = pass_on
+        self.store_is_gone = False
         self._session = session
 
     @property
@@ -64,11 +77,13 @@ class StateProxy:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Carry one call, and its answer if it may go back."""
         body = await request.read()
+        call = StateCall(request.method, request.raw_path, body)
+        if self.store_is_gone:
+            return answer_of_a_lost_store(call)
         headers = {name: value for name, value in request.headers.items() if name.lower() == "content-type"}
         url = URL(self.sidecar_url + request.raw_path, encoded=True)
         async with self._session.request(request.method, url, data=BytesIO(body), headers=headers) as answer:
             content = await answer.read()
-        call = StateCall(request.method, request.raw_path, body)
         self.calls.append(call)
         if not await self.answered(call) and request.transport is not None:
             request.transport.abort()

@@ -9,6 +9,7 @@ import pytest
 
 from calls import client, history, keep, until
 from system import System, running
+from watched import Watched
 
 TOLD_SECONDS = 3.0
 """Within which a failure of the store is told."""
@@ -78,6 +79,17 @@ async def test_a_sidecar_that_is_gone_is_told_and_its_successor_used(small: Syst
             memory.sidecar.until_ready()
         assert await history(http, memory.url, session) == ["asked", "answered"]
         assert memory.app.pid == pid
+
+
+async def test_a_store_that_fails_behind_its_sidecar_is_told(watched: Watched) -> None:
+    """While the sidecar answers that its store failed: 503 in time, never an empty history; then all is there again."""
+    session, memory = watched.system.new_id("session"), watched.memory.url
+    async with client() as http:
+        await keep(http, memory, session, "ada", "turn-1", "asked", "answered")
+        watched.proxy.store_is_gone = True
+        await assert_told(http, memory, session)
+        watched.proxy.store_is_gone = False
+        assert await history(http, memory, session) == ["asked", "answered"]
 
 
 async def say(http: httpx.AsyncClient, system: System, session: str, text: str, key: str = "") -> httpx.Response:
