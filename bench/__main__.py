@@ -15,8 +15,8 @@ from pathlib import Path
 
 import aiohttp
 
-from bench import compare
 from bench.load import CallError, new_client
+from bench.plan import FULL, QUICK
 from bench.processes import Processes, StartError, answers, free_ports
 from bench.run import run
 from bench.sidecars import ROOT, MissingToolError, sidecars
@@ -38,7 +38,7 @@ def tutorial_folder() -> Path:
 
 async def bench(folder: Path) -> None:
     """Start the model's endpoint, measure, print."""
-    plan = compare.QUICK if asked("QUICK") else compare.FULL
+    plan = QUICK if asked("QUICK") else FULL
     tutorial, chosen = tutorial_folder(), sidecars(dapr=asked("DAPR"))
     (port,) = free_ports(1)
     async with new_client() as client, Processes(folder) as group:

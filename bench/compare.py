@@ -1,12 +1,13 @@
 """What is measured of both systems alike: turns by length of session, by number of users, kept, and bytes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
 
 from bench.load import Rate, closed_loop, new_id, new_user, seed, summarize, timed, turn, whole_history
+from bench.plan import Plan
 from bench.relay import Relay
 from bench.systems import System
 
@@ -15,22 +16,6 @@ USERS = (1, 16, 64)
 AT_ONCE = 64
 WARM_UP_TURNS = 3  # connections, imports, and the one append that moves a replaced history into pages
 BYTES_SIZES = (100, 10_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How much is measured. `bytes_turns` is a multiple of 6: whole cycles of sealing, 12 entries a page."""
-
-    turns: int
-    seconds: float
-    bytes_turns: int
-    memory_rounds: int
-    part_rounds: int
-    long_session: int
-
-
-FULL = Plan(turns=40, seconds=4.0, bytes_turns=36, memory_rounds=150, part_rounds=60, long_session=100_000)
-QUICK = Plan(turns=8, seconds=1.5, bytes_turns=12, memory_rounds=30, part_rounds=15, long_session=15_000)
 
 
 @dataclass(slots=True)
@@ -51,13 +36,23 @@ class TurnFigures:
         return sum(rate.failed for rate in self.rates.values())
 
 
-async def measure(client: aiohttp.ClientSession, system: System, plan: Plan) -> TurnFigures:
-    """All but the bytes."""
-    figures = TurnFigures()
-    await _by_size(client, system, plan, figures)
+async def measure(client: aiohttp.ClientSession, systems: Sequence[System], plan: Plan) -> list[TurnFigures]:
+    """All but the bytes, the systems taking turns so that what else the machine does falls on all alike."""
+    figures = [TurnFigures() for _ in systems]
+    talks = [SizeTalks(client, system, await new_user(client, system.memory)) for system in systems]
+    for talk in talks:
+        await talk.prepare()
+    for number in range(-WARM_UP_TURNS, plan.turns):
+        for size in SIZES:
+            for talk in talks:
+                await talk.turn(size, keep=number >= 0)
+    for found, talk in zip(figures, talks, strict=True):
+        found.latencies, found.first_turns = talk.latencies, talk.first_turns
     for users in USERS:
-        figures.rates[users] = await _by_users(client, system, users, plan.seconds)
-    figures.kept, figures.sent = await _at_once(client, system)
+        for found, system in zip(figures, systems, strict=True):
+            found.rates[users] = await _by_users(client, system, users, plan.seconds)
+    for found, system in zip(figures, systems, strict=True):
+        found.kept, found.sent = await _at_once(client, system)
     return figures
 
 
@@ -93,20 +88,32 @@ async def _untouched(client: aiohttp.ClientSession, system: System, size: int) -
     return session
 
 
-async def _by_size(client: aiohttp.ClientSession, system: System, plan: Plan, figures: TurnFigures) -> None:
-    """Turns one at a time, the sizes taking turns so that what else the machine does falls on all alike."""
-    user = await new_user(client, system.memory)
-    sessions: dict[int, str] = {}
-    for size in SIZES:
-        session = sessions[size] = await _untouched(client, system, size)
-        figures.first_turns[size] = await timed(turn, client, system, user, session, "first")
-        figures.latencies[size] = []
-    for number in range(-WARM_UP_TURNS, plan.turns):
+@dataclass(slots=True)
+class SizeTalks:
+    """One user's sessions of every size in one system, and the seconds that their turns took."""
+
+    client: aiohttp.ClientSession
+    system: System
+    user: str
+    sessions: dict[int, str] = field(default_factory=dict)
+    first_turns: dict[int, float] = field(default_factory=dict)
+    latencies: dict[int, list[float]] = field(default_factory=dict)
+
+    async def prepare(self) -> None:
+        """Seed the sessions and take each one's first turn."""
         for size in SIZES:
-            session = sessions[size] if size else new_id("session")
-            seconds = await timed(turn, client, system, user, session, f"turn {number}")
-            if number >= 0:
-                figures.latencies[size].append(seconds)
+            self.sessions[size] = await _untouched(self.client, self.system, size)
+            self.latencies[size] = []
+            self.first_turns[size] = await self._take(self.sessions[size])
+
+    async def turn(self, size: int, *, keep: bool) -> None:
+        """One turn in the session of that size, in a new one for size 0."""
+        seconds = await self._take(self.sessions[size] if size else new_id("session"))
+        if keep:
+            self.latencies[size].append(seconds)
+
+    async def _take(self, session: str) -> float:
+        return await timed(turn, self.client, self.system, self.user, session, "Tell me something, please.")
 
 
 async def _by_users(client: aiohttp.ClientSession, system: System, users: int, seconds: float) -> Rate:

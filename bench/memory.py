@@ -9,9 +9,9 @@ from statistics import median
 
 import aiohttp
 
-from bench.compare import Plan
 from bench.load import closed_loop, new_id, seed, timed, whole_history
 from bench.memory_calls import PAIRS_AN_APPEND, MemoryCalls
+from bench.plan import Plan
 from bench.systems import System
 
 SIZES = (100, 10_000)

@@ -10,8 +10,9 @@ from statistics import median
 import aiohttp
 
 from bench.bare_agent import BareAgent
-from bench.compare import Plan, seeded
+from bench.compare import seeded
 from bench.load import CallError, Entry, message, new_id, new_user, succeeded, timed, turn
+from bench.plan import Plan
 from bench.systems import System
 
 PART_SIZES = (100, 10_000)

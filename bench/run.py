@@ -1,12 +1,13 @@
-"""One run: the tutorial's system, then ours, then ours beside its parts, each figure printed as it is known."""
+"""One run: the tutorial's system and ours turn about, then ours beside its parts, then the bytes of both."""
 
 from collections.abc import Iterable
 
 from bench.bare_agent import BareAgent
-from bench.compare import Plan, TurnFigures, measure, measure_bytes
+from bench.compare import TurnFigures, measure, measure_bytes
 from bench.memory import MemoryBench, MemoryFigures
 from bench.memory_calls import MemoryCalls
 from bench.parts import PartFigures, measure_parts
+from bench.plan import Plan
 from bench.processes import Processes, answers, free_ports
 from bench.relay import relay
 from bench.systems import Bench, Kind, System, running, start_service, url
@@ -16,33 +17,35 @@ from bench.targets import memory_lines, memory_targets, part_lines, part_targets
 
 async def run(bench: Bench, plan: Plan) -> None:
     """Measure everything and print it."""
-    say(f"Sidecars: {bench.sidecars.name}. The same model endpoint, client and sidecars for both; medians.")
-    tutorial = await compared(bench, "tutorial", plan)
+    say(f"Sidecars: {bench.sidecars.name}. The same model endpoint, client and kind of sidecar for both; medians.")
+    tutorial, ours = await compared(bench, plan)
     async with running(bench, "ours") as system:
-        say("ours: turns")
-        ours = await measure(bench.client, system, plan)
-        say("ours: parts of a turn")
+        say("measuring the parts of a turn")
         parts = await beside_parts(bench, system, plan)
-        say("ours: the memory service")
+        say("measuring the memory service by itself")
         memory = await beside_bare_calls(bench, system, plan)
+    await count_bytes(bench, "tutorial", plan, tutorial)
     await count_bytes(bench, "ours", plan, ours)
     show(tutorial, ours, parts, memory, plan)
-    if bench.sidecars.binary:
+    if not bench.sidecars.kept_apart:
         say("\nRedis keeps this run's keys: redis-cli --scan --pattern '*bench-*' | xargs redis-cli del")
 
 
-async def compared(bench: Bench, kind: Kind, plan: Plan) -> TurnFigures:
-    """All figures of a system that both are measured by."""
-    async with running(bench, kind) as system:
-        say(f"{kind}: turns")
-        figures = await measure(bench.client, system, plan)
-    await count_bytes(bench, kind, plan, figures)
-    return figures
+async def compared(bench: Bench, plan: Plan) -> list[TurnFigures]:
+    """The tutorial's figures and ours: turn about where both can run at once, else one after the other."""
+    say("measuring turns")
+    if bench.sidecars.kept_apart:
+        async with running(bench, "tutorial") as theirs, running(bench, "ours") as mine:
+            return await measure(bench.client, (theirs, mine), plan)
+    async with running(bench, "tutorial") as theirs:
+        figures = await measure(bench.client, (theirs,), plan)
+    async with running(bench, "ours") as mine:
+        return [*figures, *await measure(bench.client, (mine,), plan)]
 
 
 async def count_bytes(bench: Bench, kind: Kind, plan: Plan, figures: TurnFigures) -> None:
     """The bytes, on a system of its own whose memory reaches its sidecar through the counting relay."""
-    say(f"{kind}: bytes")
+    say(f"counting bytes: {kind}")
     (sidecar_port,) = free_ports(1)
     async with (
         relay(sidecar_port) as counting,

@@ -27,8 +27,13 @@ class Sidecars:
         """What the sidecars of this run are, for the table's heading."""
         return "Dapr's sidecar on Redis" if self.binary else "the local sidecar on SQLite"
 
+    @property
+    def kept_apart(self) -> bool:
+        """Whether two systems can run at once. Dapr's sidecars find each other by app id on the whole network."""
+        return self.binary is None
+
     def env(self, folder: Path) -> dict[str, str]:
-        """What keeps the sidecars of a run apart from others on this machine; Dapr's own cannot be."""
+        """What makes sidecars find only those of the same folder."""
         return {} if self.binary else {"LOCAL_SIDECAR_REGISTRY": str(folder / "registry")}
 
     def command(self, app_id: str, app_port: int, http_port: int) -> list[str]:

@@ -56,11 +56,12 @@ async def running(
     chat, memory, chat_sidecar, free_port = free_ports(4)
     memory_sidecar = memory_sidecar_port or free_port
     system = System(kind, url(chat), url(memory), url(chat_sidecar), url(memory_sidecar))
+    place = bench.folder / kind
+    place.mkdir(exist_ok=True)
     async with Processes(bench.folder) as group:
         for app_id, app, sidecar in ((MEMORY_APP_ID, memory, memory_sidecar), (CHAT_APP_ID, chat, chat_sidecar)):
             command = bench.sidecars.command(app_id, app, sidecar)
-            env = bench.sidecars.env(bench.folder)
-            group.start(f"{kind}-{app_id}-sidecar", command, cwd=bench.folder, env=env)
+            group.start(f"{kind}-{app_id}-sidecar", command, cwd=place, env=bench.sidecars.env(place))
         start_service(group, bench, kind, "agent_memory_service", memory, state_port or memory_sidecar)
         start_service(group, bench, kind, "chat_service", chat, chat_sidecar)
         await group.until(f"{kind}: the services", lambda: _all_listen(bench.client, system))

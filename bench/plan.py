@@ -1,0 +1,19 @@
+"""How much a run measures: all of it, or a quick look."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured. `bytes_turns` is a multiple of 6: whole cycles of sealing, 12 entries a page."""
+
+    turns: int
+    seconds: float
+    bytes_turns: int
+    memory_rounds: int
+    part_rounds: int
+    long_session: int
+
+
+FULL = Plan(turns=40, seconds=4.0, bytes_turns=36, memory_rounds=150, part_rounds=60, long_session=100_000)
+QUICK = Plan(turns=8, seconds=1.5, bytes_turns=12, memory_rounds=30, part_rounds=15, long_session=15_000)
