@@ -66,7 +66,8 @@ class StateProxy:
         self.port = 0
         self.calls: list[StateCall] = []
         self.answered: Answered = pass_on
-        self.store_is_gone = False
+        self.fails: Callable[[StateCall], bool] = lambda _: False
+        """Which calls find the store gone."""
         self._session = session
 
     @property
@@ -78,7 +79,7 @@ class StateProxy:
         """Carry one call, and its answer if it may go back."""
         body = await request.read()
         call = StateCall(request.method, request.raw_path, body)
-        if self.store_is_gone:
+        if self.fails(call):
             return answer_of_a_lost_store(call)
         headers = {name: value for name, value in request.headers.items() if name.lower() == "content-type"}
         url = URL(self.sidecar_url + request.raw_path, encoded=True)

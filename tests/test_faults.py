@@ -13,6 +13,8 @@ from watched import Watched
 
 TOLD_SECONDS = 3.0
 """Within which a failure of the store is told."""
+PAGED_TURNS = 24
+"""More than the head of a session holds."""
 IMPATIENT = {"SAVE_TIMEOUT_SECONDS": "1"}
 """So that what cannot be saved is told soon."""
 
@@ -86,10 +88,23 @@ async def test_a_store_that_fails_behind_its_sidecar_is_told(watched: Watched) -
     session, memory = watched.system.new_id("session"), watched.memory.url
     async with client() as http:
         await keep(http, memory, session, "ada", "turn-1", "asked", "answered")
-        watched.proxy.store_is_gone = True
+        watched.proxy.fails = lambda _: True
         await assert_told(http, memory, session)
-        watched.proxy.store_is_gone = False
+        watched.proxy.fails = lambda _: False
         assert await history(http, memory, session) == ["asked", "answered"]
+
+
+async def test_a_store_that_fails_in_the_middle_of_a_read_is_told(watched: Watched) -> None:
+    """The head was read and its pages cannot be: 503, neither a part of the history nor a damaged one."""
+    session, memory = watched.system.new_id("session"), watched.memory.url
+    async with client() as http:
+        for number in range(PAGED_TURNS):
+            await keep(http, memory, session, "ada", f"turn-{number}", f"asked {number}", f"answered {number}")
+        watched.proxy.fails = lambda call: call.path.endswith("/bulk")
+        answer = await http.get(f"{memory}/conversations/{session}")
+        assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+        watched.proxy.fails = lambda _: False
+        assert len(await history(http, memory, session)) == 2 * PAGED_TURNS
 
 
 async def say(http: httpx.AsyncClient, system: System, session: str, text: str, key: str = "") -> httpx.Response:
