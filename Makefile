@@ -50,6 +50,10 @@ test: setup ## the tests of each service, then of the whole system; two minutes
 test-slow: setup ## the long ones: make run-local end to end, kill -9 of every part, requests drawn from OpenAPI
 	cd tests && ../$(BIN)/python -m pytest -q -rs -m slow
 
+.PHONY: bench
+bench: setup ## what a turn costs, beside the tutorial's own code (QUICK=1: less; DAPR=1: on real Dapr)
+	$(BIN)/python -m bench
+
 .PHONY: lock
 lock: ## pin again what the pyproject.toml files ask for (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
