@@ -7,7 +7,7 @@ import pytest
 
 from asgi_calls import settled
 from ids import turn_request
-from models import Message
+from models import Message, MessageMetadata
 from scripted_memory import ScriptedMemory, sidecar_failure
 from scripted_model import ScriptedModel, text
 
@@ -114,11 +114,14 @@ async def test_failure_is_not_remembered(client: httpx.AsyncClient, model: Scrip
 def test_ids_are_scoped() -> None:
     """A derived id is the same for the same request, and another for another user, session or key."""
     alice, bob = (Message(user_id=user, text="Hello") for user in ("alice", "bob"))
-    elsewhere = Message.model_validate({"user_id": "alice", "text": "Hello", "metadata": {"session_id": "s1"}})
+    elsewhere, theirs = (
+        Message(user_id=user, text="Hello", metadata=MessageMetadata(session_id="s1")) for user in ("alice", "bob")
+    )
     first, again = turn_request(alice, "k1"), turn_request(alice, "k1")
     assert (first.session_id, first.turn_id) == (again.session_id, again.turn_id)
     others = [turn_request(bob, "k1"), turn_request(alice, "k2"), turn_request(elsewhere, "k1")]
-    assert len({turn.turn_id for turn in [first, *others]}) == 4
+    others.append(turn_request(theirs, "k1"))
+    assert len({turn.turn_id for turn in [first, *others]}) == 5
     assert first.session_id not in {turn.session_id for turn in others}
 
 
@@ -134,3 +137,18 @@ async def test_turns_without_a_key_are_all_taken(client: httpx.AsyncClient, mode
 async def test_bad_key_is_refused(client: httpx.AsyncClient, key: str) -> None:
     """A key is 1 to 255 characters."""
     assert (await client.post("/chat/", json=HELLO, headers={"Idempotency-Key": key})).status_code == 422
+
+
+async def test_client_that_gives_up_leaves_the_turn_to_the_others(
+    client: httpx.AsyncClient, model: ScriptedModel, memory: ScriptedMemory
+) -> None:
+    """One of two clients of a turn goes away: the other still gets the reply, of the same turn."""
+    model.gate.clear()
+    first, second = (asyncio.create_task(client.post("/chat/", json=HELLO, headers=KEY)) for _ in range(2))
+    await model.until_asked()
+    await settled()
+    first.cancel()
+    await asyncio.wait([first])
+    model.gate.set()
+    assert (await second).json()["reply"] == "Good."
+    assert (len(model.asked), len(memory.calls("append"))) == (1, 1)

@@ -4,8 +4,10 @@ import asyncio
 import logging
 
 import httpx
+import httpx2
 import pytest
 
+from asgi_calls import settled
 from context import WINDOW_MESSAGES
 from models import Conversation, ConversationEntry, Summary
 from prompts import SUMMARY_INSTRUCTIONS, read_summary_task
@@ -101,17 +103,21 @@ async def test_turns_do_not_wait_and_one_task_runs_at_a_time(
     client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel
 ) -> None:
     """While a summary is being written turns are answered, and no second one is begun for the session."""
+    go_on = asyncio.Event()
+
+    async def slowly() -> httpx2.Response:
+        await go_on.wait()
+        return text("They talked.")
+
     fill(memory, 14)
-    await client.post("/chat/", json=HELLO)
-    model.gate.clear()
-    await model.until_asked(2)
-    answering = asyncio.create_task(client.post("/chat/", json=HELLO))
-    await model.until_asked(3)
-    model.gate.set()
-    assert (await answering).json()["metadata"]["history"] == "saved"
-    await memory.until(lambda: memory.sessions["s1"].summary is not None)
-    condensing = [asked for asked in model.asked if asked.messages[0]["content"] == SUMMARY_INSTRUCTIONS]
-    assert len(condensing) == 1
+    model.answer(text("Good."), slowly)
+    for _ in range(3):
+        answer = await client.post("/chat/", json=HELLO)
+        assert answer.json()["metadata"]["history"] == "saved"
+        await settled()
+    assert sum(asked.messages[0]["content"] == SUMMARY_INSTRUCTIONS for asked in model.asked) == 1
+    go_on.set()
+    await memory.until(lambda: memory.sessions["s1"].summary == {"text": "They talked.", "through": 14})
 
 
 @pytest.mark.parametrize("answer", [refusal(409, "summary_conflict"), refusal(404, "not_found"), sidecar_failure()])
