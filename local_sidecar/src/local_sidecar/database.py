@@ -1,7 +1,10 @@
 """One thread's connection to the state file, opened anew after a failure or when the file was replaced."""
 
+import contextlib
+import fcntl
 import os
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -56,8 +59,12 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            with _alone_in(self._path.parent):
+                return self._prepared()
         except OSError as failure:
             raise sqlite3.OperationalError(str(failure)) from failure
+
+    def _prepared(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -68,3 +75,14 @@ class Database:
             connection.close()
             raise
         return connection
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """One process at a time: SQLite does not wait for another that is just creating the file."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

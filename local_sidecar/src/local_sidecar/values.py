@@ -58,7 +58,7 @@ class Document:
     def written(self, value: Json) -> bytes:
         """A value of this document as the store keeps it."""
         text = _COMPACT.encode(value) if self._plain else _spelled(value)
-        if "\\b" in text or "\\f" in text:
+        if "\\" in text and ("\\b" in text or "\\f" in text):
             text = _ESCAPE.sub(lambda escape: _LONG_ESCAPES.get(escape[1], escape[0]), text)
         return text.encode()
 
@@ -98,7 +98,7 @@ _HALF_PAIR = re.compile(
 
 def _whole_characters(text: str) -> str:
     """The text with every escaped half of a surrogate pair replaced, as it cannot be stored."""
-    if not _SURROGATE.search(text):
+    if "\\" not in text or not _SURROGATE.search(text):
         return text
     return _HALF_PAIR.sub(lambda found: found[1] or "\\ufffd", text)
 
