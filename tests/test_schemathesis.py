@@ -13,7 +13,7 @@ from system import Replica, System, running
 pytestmark = pytest.mark.slow
 
 RUN_SECONDS = 120.0
-EXAMPLES_AN_OPERATION = 20
+EXAMPLES_AN_OPERATION = 12
 OPTIONS = [
     *("--seed", "1", "--max-examples", str(EXAMPLES_AN_OPERATION), "--generation-database", "none"),
     *("--checks", "all", "--continue-on-failure", "--no-color"),
