@@ -46,6 +46,18 @@ def test_replaces_that_race_do_not_mix(simulate: Simulate) -> None:
     assert [content for content, _ in settled(simulation).lines[:5]] == [f"Y.{number}" for number in range(5)]
 
 
+@pytest.mark.parametrize("between", [Append("s", "p"), Replace("s", "Y")])
+def test_a_replace_whose_answer_was_lost_is_not_done_again(simulate: Simulate, between: Operation) -> None:
+    """X's save is done and its answer lost; what another client had acknowledged since then stays."""
+    simulation = simulate([Replace("s", "X")], [between], before=[Append("s", "a")])
+    simulation.reach("0.0", "save session:s")
+    simulation.step("0.0", Fault.ANSWER_LOST)
+    assert simulation.complete("1.0").error is None
+    left = simulation.observer.now["s"]
+    assert simulation.complete("0.0").error is None
+    assert settled(simulation) == left
+
+
 def test_a_replace_that_dies_leaves_nothing_unnamed(simulate: Simulate) -> None:
     """A replaced session names its old epoch until the pages are swept, whoever dies in between."""
     simulation = simulate([Replace("s", "X")], before=[Append("s", "a", size=3), Append("s", "b", size=3)])

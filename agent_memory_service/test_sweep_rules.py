@@ -2,6 +2,7 @@
 
 from fake_clients import Fault
 from fake_wire import JSON
+from read_workload import Read
 from rules_harness import Simulate, settled
 from simulation import Simulation
 from user_workload import Erase, ListSessions
@@ -60,6 +61,18 @@ def test_a_list_revived_before_it_was_swept_keeps_its_new_pages(simulate: Simula
     simulation.finish()
     assert simulation.ask(ListSessions("b0")).answer == sessions[1][::-1]
     assert settled(simulation, "a0").deleted
+
+
+def test_a_revived_list_names_what_a_dead_erase_left_to_sweep(simulate: Simulate) -> None:
+    """The process that erased the list dies before its pages are swept; the list begun since names their epoch."""
+    sessions = [f"a{number}" for number in range(7)]
+    simulation = simulate([Erase("a0"), Append("b", "p")], before=[Append(session, "p") for session in sessions])
+    simulation.complete("0.0")
+    simulation.crash(0)
+    simulation.finish()
+    for session in sessions:
+        simulation.ask(Read(session))
+    assert settled(simulation, "b").turns == ["p"]
 
 
 def test_a_session_listed_twice_is_told_once(simulate: Simulate) -> None:
