@@ -99,7 +99,9 @@ class DaprState:
         """
         item: Document = {"key": key, "value": value, "metadata": {"ttlInSeconds": str(ttl_seconds)}}
         if etag is not None:
-            item |= {"etag": etag, "options": {"concurrency": "first-write"}}
+            # The option `first-write` is not needed for the etag to count, and would mark the key: every later save
+            # without an etag would fail.
+            item["etag"] = etag
         await self._save([to_json(item)])
 
     async def save_all(self, items: Iterable[tuple[str, Document]]) -> None:

@@ -1,5 +1,6 @@
 """Sessions that the tutorial's code wrote, of any length, are read as they are and then continued."""
 
+import httpx
 import pytest
 
 from fake_time import run
@@ -88,5 +89,21 @@ def test_every_remembered_turn_is_answered_whole(service: Service) -> None:
             assert (answer.status_code, told) == (200, [f"{number}.{part}" for part in range(sizes[number])])
             assert answer.json()["seq"] == sum(sizes[:number])
         assert service.dapr.values() == before
+
+    run(scenario())
+
+
+def test_the_tutorials_code_can_go_on_writing(service: Service) -> None:
+    """Its saves name no etag; none of ours marks a key so that Dapr would refuse them."""
+
+    async def scenario() -> None:
+        profile = {"name": "Ann", "preferred_style": "casual", "goal": "chat"}
+        await service.http.patch("/memories/u", json={"goal": "learn"})
+        await service.append("s", "t", "a")
+        assert (await service.http.post("/memories/u/initialize", json=profile)).status_code == 200
+        body = [{"key": "session:s", "value": document(1)}]
+        async with httpx.AsyncClient(transport=service.sidecar, base_url="http://sidecar") as tutorial:
+            assert (await tutorial.post("/v1.0/state/statestore", json=body)).status_code == 204
+        assert await service.contents("s") == ["old 0"]
 
     run(scenario())
