@@ -21,7 +21,7 @@ class Row:
     def ratio(self) -> float:
         """How many times better ours is."""
         better, worse = (self.ours, self.tutorial) if self.more_is_better else (self.tutorial, self.ours)
-        return better / worse if worse else float("inf")
+        return better / worse
 
     def cells(self) -> tuple[str, ...]:
         """The row's text, cell by cell."""
@@ -29,7 +29,7 @@ class Row:
             self.label,
             f"{number(self.tutorial)} {self.unit}",
             f"{number(self.ours)} {self.unit}",
-            f"{self.ratio:.1f}",
+            f"{self.ratio:.1f}" if self.tutorial and self.ours else "-",
         )
 
 
