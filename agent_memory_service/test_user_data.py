@@ -95,3 +95,21 @@ def test_a_user_is_someone_new_after_an_erase(service: Service) -> None:
         assert [item["session_id"] for item in listed] == ["new"]
 
     run(scenario())
+
+
+def test_a_session_is_its_owners(service: Service) -> None:
+    """Another user's turn, read or deletion is 403 and changes nothing."""
+
+    async def scenario() -> None:
+        await service.append("s", "t", "mine")
+        refused = [
+            await service.append("s", "t2", "theirs", user="v"),
+            await service.append("s", "t", "mine", user="v"),
+            await service.http.get("/conversations/s?user_id=v"),
+            await service.http.get("/conversations/s?last=2&user_id=v"),
+            await service.http.delete("/conversations/s?user_id=v"),
+        ]
+        assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(403, "not_owner")] * 5
+        assert await service.contents("s", "?last=2&user_id=u") == ["mine"]
+
+    run(scenario())
