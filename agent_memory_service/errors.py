@@ -1,5 +1,7 @@
 """What can go wrong, each with its status and code, and the one JSON shape in which it is told."""
 
+from collections.abc import Mapping, Sequence
+
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -117,14 +119,23 @@ class Unauthorized(ServiceError):
         super().__init__("Call this service through Dapr, or send APP_API_TOKEN in the header dapr-api-token.")
 
 
-CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
-"""Codes of the framework's own errors."""
+FRAMEWORK_ERRORS = {
+    404: ("not_found", "There is no such path: see /docs for those there are."),
+    405: ("method_not_allowed", "This path does not take that method: see /docs."),
+    413: ("body_too_large", "A request may have 4 MiB. Send less at once."),
+}
+"""Code and detail of the errors that the framework raises."""
 
 
 def response(error: ServiceError) -> JSONResponse:
     """The error as it is told: `{"detail", "code"}`, with Retry-After where repeating helps."""
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if error.status == 503 else None
     return JSONResponse({"detail": error.detail, "code": error.code}, error.status, headers)
+
+
+def invalid(fields: Sequence[Mapping[str, object]]) -> JSONResponse:
+    """A request that was not understood, with FastAPI's list of why."""
+    return JSONResponse({"detail": to_jsonable_python(fields), "code": "invalid_request"}, 422)
 
 
 def install(app: FastAPI) -> None:
@@ -136,14 +147,15 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def tell_http(_: Request, error: HTTPException) -> JSONResponse:
-        code = CODES.get(error.status_code, "error")
-        return JSONResponse({"detail": error.detail, "code": code}, error.status_code, error.headers)
+        if error.status_code == 400:  # FastAPI's, for a body that is not even text
+            return invalid([{"type": "json_invalid", "loc": ["body"], "msg": "The body is not JSON in UTF-8"}])
+        code, detail = FRAMEWORK_ERRORS.get(error.status_code, ("error", error.detail))
+        return JSONResponse({"detail": detail, "code": code}, error.status_code, error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def tell_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         # The input is left out: it may be long, and it is what the caller already has.
-        detail = [{k: v for k, v in item.items() if k not in ("input", "ctx")} for item in error.errors()]
-        return JSONResponse({"detail": to_jsonable_python(detail), "code": "invalid_request"}, 422)
+        return invalid([{k: v for k, v in item.items() if k not in ("input", "ctx")} for item in error.errors()])
 
     @app.exception_handler(Exception)
     async def tell_fault(_: Request, error: Exception) -> JSONResponse:

@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dapr_state import trace_headers
-from errors import TooLarge, Unauthorized, response
+from errors import FRAMEWORK_ERRORS, TooLarge, Unauthorized, response
 
 OPEN_PATHS = "/health/"
 """Answered without the token: a platform's probes do not have it."""
@@ -17,7 +17,6 @@ TRACE_HEADERS = ("traceparent", "tracestate")
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 """What Dapr lets through to an app, and to its store."""
-TOO_LARGE = "A request may have 4 MiB. Send less at once."
 
 
 class Gate:
@@ -36,7 +35,7 @@ class Gate:
         if not self._admits(scope["path"], headers.get("dapr-api-token", "")):
             await response(Unauthorized())(scope, receive, send)
         elif int(headers.get("content-length", 0)) > MAX_BODY_BYTES:
-            await response(TooLarge(TOO_LARGE))(scope, receive, send)
+            await response(TooLarge(FRAMEWORK_ERRORS[413][1]))(scope, receive, send)
         else:
             trace_headers.set({name: headers[name] for name in TRACE_HEADERS if name in headers})
             await self._app(scope, _limited(receive), send)
@@ -56,7 +55,7 @@ def _limited(receive: Receive) -> Receive:
         message = await receive()
         size += len(message.get("body", b""))
         if size > MAX_BODY_BYTES:
-            raise HTTPException(413, TOO_LARGE)
+            raise HTTPException(413)
         return message
 
     return counted

@@ -116,7 +116,15 @@ def test_body_of_unsaid_length_is_limited_too() -> None:
 
 def test_unknown_route_is_told_in_the_one_shape() -> None:
     """A path that is not there is 404 with a code."""
-    assert client.get("/nothing").json() == {"detail": "Not Found", "code": "not_found"}
+    answer = client.get("/nothing")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert "/docs" in answer.json()["detail"]
+
+
+def test_body_that_is_not_text_is_the_callers_mistake() -> None:
+    """Bytes that are no UTF-8 are told like malformed JSON."""
+    answer = client.post("/conversations/s", content=b'{"\xff": 1}', headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body"])
 
 
 def test_failing_store_is_never_an_empty_history(history: AsyncMock) -> None:

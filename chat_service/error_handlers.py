@@ -43,6 +43,10 @@ async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
     fields = [InvalidField(loc=list(it["loc"]), msg=it["msg"], type=it["type"]) for it in error.errors()]
+    return _invalid(fields)
+
+
+def _invalid(fields: list[InvalidField]) -> JSONResponse:
     return JSONResponse(InvalidRequestBody(detail=fields, code="invalid_request").model_dump(), 422)
 
 
@@ -50,6 +54,9 @@ async def _http_error(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
     status = error.status_code
+    if status == 400:  # FastAPI's, for a body that is not even text
+        field = InvalidField(loc=["body"], msg="The body is not JSON in UTF-8", type="json_invalid")
+        return _invalid([field])
     detail = _DETAILS.get(status, str(error.detail))
     code = _CODES.get(status, HTTPStatus(status).phrase.lower().replace(" ", "_"))
     return JSONResponse(ErrorBody(detail=detail, code=code).model_dump(), status, error.headers)

@@ -41,7 +41,10 @@ class MessageMetadata(BaseModel):
     """What a request may say about itself; the metadata of an earlier reply can be sent back as it is."""
 
     timestamp: str | None = Field(default=None, max_length=64)
-    session_id: Id | None = Field(default=None, description="The session to go on with; without it a new one begins.")
+    session_id: Id | Literal[""] | None = Field(
+        default=None,
+        description="The session to go on with; without it, or empty as in the tutorial, a new one begins.",
+    )
 
 
 class Message(BaseModel):
