@@ -114,7 +114,9 @@ async def say(http: httpx.AsyncClient, system: System, session: str, text: str, 
     return await http.post(f"{system.chats[0].url}/chat/", json=body, headers=headers)
 
 
-@pytest.mark.parametrize("lost", ["app", "sidecar", "both", "own sidecar", "hangs"])
+@pytest.mark.parametrize(
+    "lost", ["both", "hangs", *(pytest.param(one, marks=pytest.mark.slow) for one in ("app", "sidecar", "own sidecar"))]
+)
 async def test_a_reply_comes_without_memory_and_says_so(small: System, lost: str) -> None:
     """Whatever part of the memory is lost, the reply comes, marked as unsaved; when it is back the next is saved."""
     memory, chat = small.memories[0], small.chats[0]
