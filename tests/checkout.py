@@ -1,17 +1,20 @@
 """A copy of this repository as a person has it after `make setup`, with its own state, started by its own commands."""
 
+import contextlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-from processes import STOP_SECONDS, clean_environment
+from processes import POLL_SECONDS, STOP_SECONDS, clean_environment
 from sidecars import ROOT
 
 PORTS = (8010, 3500, 8001, 3501)
+OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
 NOT_COPIED = (".venv", ".git", ".local", ".env", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info", "build")
 
 
@@ -29,9 +32,10 @@ class Checkout:
 
     @property
     def environment(self) -> dict[str, str]:
-        """As of a login with an empty home."""
+        """As of a login with an empty home, also where the tests themselves were started by `make`."""
         own = {"HOME": str(self._home), "LOCAL_SIDECAR_REGISTRY": str(self._home / "registry")}
-        return {**clean_environment(), **own}
+        kept = {name: value for name, value in clean_environment().items() if name not in OF_MAKE}
+        return {**kept, **own}
 
     def start(self, *command: str) -> None:
         """Start a command as a terminal does: leader of a group that Ctrl-C reaches as a whole."""
@@ -65,11 +69,15 @@ class Checkout:
         return found
 
     def end(self) -> None:
-        """End what is left, by its ids."""
+        """End what is left, by its ids, and wait until it is gone."""
         for pid in self.left():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         if self.running is not None:
             self.running.wait(STOP_SECONDS)
+        deadline = time.monotonic() + STOP_SECONDS
+        while self.left() and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
 
 
 def busy_ports() -> list[int]:
