@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import page_plan
 from documents import Document, Entry
 from errors import HistoryReplaced, NotOwner, SessionDeleted, SessionUnknown, SummaryConflict
+from log_reader import Slice, Span
 from models import NewTurn, SummaryOffer
 from page_plan import Head
-from paged_log import Appended, PagedLog, Slice, Span, Write
+from paged_log import Appended, PagedLog, Write
 from sweeps import Sweeper
 from user_sessions import UserSessions, session_key
 
@@ -37,8 +38,8 @@ class Conversations:
         async def admit(head: Head | None) -> Document:
             self._refuse_deleted(session_id, head)
             fields = head.fields if head else {}
-            if fields.get("owner") == turn.user_id:
-                return fields
+            if head and fields.get("owner") == turn.user_id:
+                return fields if head.total else {**fields, **_first_words(entries)}
             _refuse_stranger(head, turn.user_id)
             listed = await self._sessions.add(turn.user_id, session_id)
             return {**fields, **listed, **_first_words(head.history if head and head.history else entries)}
@@ -63,12 +64,19 @@ class Conversations:
         """Raise NotOwner for a session of another user."""
         await self._read(session_id, user_id, lambda head: (head.total, head.total))
 
-    async def newest(self, session_id: str, count: int, user_id: str | None = None) -> Slice | None:
-        """The newest `count` messages."""
-        return await self._read(session_id, user_id, lambda head: (max(0, head.total - count), head.total))
+    async def newest(
+        self, session_id: str, count: int, user_id: str | None = None, turn_id: str | None = None
+    ) -> Slice | None:
+        """The newest `count` messages, and the recorded turn `turn_id`."""
+        return await self._read(session_id, user_id, lambda head: (max(0, head.total - count), head.total), turn_id)
 
-    async def before(self, session_id: str, cursor: str, count: int, user_id: str | None = None) -> Slice | None:
-        """The `count` messages before a cursor. Raises HistoryReplaced where it is of another history."""
+    async def before(
+        self, session_id: str, cursor: str, count: int, user_id: str | None = None, turn_id: str | None = None
+    ) -> Slice | None:
+        """The `count` messages before a cursor, and the recorded turn `turn_id`.
+
+        Raises HistoryReplaced where the cursor is of another history.
+        """
         number, _, epoch = cursor.partition("-")
 
         def span(head: Head) -> tuple[int, int]:
@@ -77,11 +85,7 @@ class Conversations:
             end = min(int(number), head.total)
             return max(0, end - count), end
 
-        return await self._read(session_id, user_id, span)
-
-    async def turn(self, session_id: str, head: Head, turn_id: str) -> Slice | None:
-        """A recorded turn, or None for one that is not remembered."""
-        return await self._log.turn(session_key(session_id), head, turn_id)
+        return await self._read(session_id, user_id, span, turn_id)
 
     async def replace(self, session_id: str, entries: Sequence[Entry]) -> None:
         """Put `history` in the place of what there is, as the tutorial's POST does; the last replace wins."""
@@ -130,16 +134,16 @@ class Conversations:
 
         head = await self._log.revise(session_key(session_id), decide)
         if head:
-            await self._sweeper.sweep(session_key(session_id), head.was)
             self._sweeper.later(session_key(session_id), head)
+            await self._sweeper.sweep(session_key(session_id), head.was)
 
-    async def _read(self, session_id: str, user_id: str | None, span: Span) -> Slice | None:
+    async def _read(self, session_id: str, user_id: str | None, span: Span, turn_id: str | None = None) -> Slice | None:
         def allowed(head: Head) -> tuple[int, int]:
             if user_id is not None:
                 _refuse_stranger(head, user_id)
             return span(head)
 
-        found = await self._log.read(session_key(session_id), allowed)
+        found = await self._log.read(session_key(session_id), allowed, turn_id)
         self._refuse_deleted(session_id, found.head if found else None)
         return found
 

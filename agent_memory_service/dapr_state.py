@@ -29,6 +29,8 @@ ABSENT = "2147483647"
 """An etag no key ever reaches: a save with it creates the key, and is refused where the key exists."""
 FOREVER = -1
 """A TTL that takes away the one a key may have; a save that states none leaves an older one running."""
+BULK_SAVE_BYTES = 512 * 1024
+"""Of several documents saved in one call: short enough for a slow store's time limit, few enough calls."""
 BULK_KEYS = 200
 """Keys of one bulk read: about half a megabyte of pages."""
 CALLS_AT_ONCE = 16
@@ -64,7 +66,10 @@ def connect(settings: Settings) -> httpx.AsyncClient:
         return ClientSession(connector=connector, cookie_jar=DummyCookieJar())
 
     transport = AiohttpTransport(client=session, verify=False)
-    return httpx.AsyncClient(timeout=CALL_TIMEOUT_SECONDS, transport=transport, trust_env=False)
+    # No time limit on reads here, each call has one of its own: aiohttp's could fire on an idle pooled connection after
+    # a large answer, and fail the next call.
+    timeout = httpx.Timeout(CALL_TIMEOUT_SECONDS, read=None)
+    return httpx.AsyncClient(timeout=timeout, transport=transport, trust_env=False)
 
 
 class DaprState:
@@ -110,7 +115,7 @@ class DaprState:
         size = 0
         for key, value in items:
             item = to_json({"key": key, "value": value})
-            if batch and size + len(item) > REQUEST_BYTES // 2:
+            if batch and size + len(item) > BULK_SAVE_BYTES:
                 await self._save(batch)
                 batch, size = [], 0
             batch.append(item)

@@ -80,9 +80,10 @@ class Sidecar(httpx.AsyncBaseTransport):
     def __init__(self, dapr: FakeDapr, faults: Callable[[httpx.Request], Fault] | None = None) -> None:
         self.dapr = dapr
         self.faults = faults or (lambda request: Fault.NONE)
+        self.latency_seconds = 0.0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        await asyncio.sleep(0)  # other tasks run between calls, as they do over a socket
+        await asyncio.sleep(self.latency_seconds)  # other tasks run between calls, as they do over a socket
         return answer(self.dapr, request, self.faults(request), "sidecar")
 
 

@@ -92,23 +92,30 @@ def page_key(key: str, epoch: str, page: int) -> str:
     return f"{key}:{epoch}:{page}"
 
 
-def appended(head: Head | None, turn_id: str, entries: Sequence[Entry], fields: Document) -> tuple[int, Head]:
-    """How many pages to seal off the head first, and the head with the turn added.
-
-    Only entries that were read from the head are sealed, never those of the turn: two writers that seal page n
-    then write the same. Absence and a tombstone begin an epoch.
-    """
+def begun(head: Head | None) -> Head:
+    """The head to append to: absence and a tombstone begin an epoch."""
     if head is None or head.deleted:
-        head = Head(epoch=new_epoch(), was=head.was if head else ())
-    length = len(head.history) + len(entries)
-    pages = max(0, -(-(length - HEAD_KEEPS - PAGE) // PAGE))
-    return pages, replace(
-        head,
-        history=[*head.history[pages * PAGE :], *entries],
-        sealed=head.sealed + pages * PAGE,
-        turns=recent_turns.added(head.turns, turn_id, len(entries)),
-        fields=fields,
-    )
+        return Head(epoch=new_epoch(), was=head.was if head else ())
+    return head
+
+
+def grown(head: Head, turn_id: str, entries: Sequence[Entry], fields: Document) -> Head:
+    """The head with a turn added, and with `fields`."""
+    turns = recent_turns.added(head.turns, turn_id, len(entries))
+    return replace(head, history=[*head.history, *entries], turns=turns, fields=fields)
+
+
+def full_pages(head: Head) -> int:
+    """How many pages to seal off a head that has grown by at most HEAD_KEEPS entries.
+
+    Then these pages hold only entries that the head had before: whoever seals page n writes the same.
+    """
+    return max(0, -(-(len(head.history) - HEAD_KEEPS - PAGE) // PAGE))
+
+
+def sealed_off(head: Head, pages: int) -> Head:
+    """The head without its oldest `pages` pages."""
+    return replace(head, history=head.history[pages * PAGE :], sealed=head.sealed + pages * PAGE)
 
 
 def pages_of(key: str, head: Head, count: int) -> list[tuple[str, Document]]:

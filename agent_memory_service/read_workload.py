@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from errors import HistoryReplaced, ServiceError
 from history_oracle import View
-from paged_log import Slice
+from log_reader import Slice
 from service import Memory
 from workload import Common, lines_of_slice
 

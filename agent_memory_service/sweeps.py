@@ -9,10 +9,13 @@ from attempts import LATEST_WRITE_SECONDS
 from dapr_state import FOREVER, DaprState
 from errors import ServiceError
 from page_plan import Head
-from paged_log import PagedLog, Write
+from paged_log import Decide, PagedLog, Write
 
 TOMBSTONE_TTL_SECONDS = 24 * 60 * 60
 """A tombstone outlives every turn in flight by far."""
+
+FAILURES_BORNE = 20
+"""Of one sweep, a minute of a store that is down; then it is left to whoever meets what is unswept."""
 
 logger = logging.getLogger(__name__)
 
@@ -37,14 +40,12 @@ class Sweeper:
     def later(self, key: str, head: Head, after: Sequence[asyncio.Task[None]] = ()) -> asyncio.Task[None] | None:
         """Sweep what a head names when no writer of it can be left and `after` is done, then say so in the head.
 
-        One task at a time for each key; None where there is nothing to sweep.
+        One task at a time for each key, which goes on until nothing is left; None where there is nothing to sweep.
         """
         if not head.was:
             return None
         if key not in self._tasks:
-            task = asyncio.create_task(self._finish(key, head.was, after))
-            self._tasks[key] = task
-            task.add_done_callback(lambda _: self._tasks.pop(key, None))
+            self._tasks[key] = asyncio.create_task(self._finish(key, head.was, after))
         return self._tasks[key]
 
     async def close(self) -> None:
@@ -55,16 +56,29 @@ class Sweeper:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _finish(self, key: str, was: Sequence[tuple[str, int]], after: Sequence[asyncio.Task[None]]) -> None:
-        async def trim(head: Head | None) -> Write | None:
-            if head is None or not set(was) & set(head.was):
-                return None
-            left = page_plan.swept(head, was)
-            return Write(left, ttl_seconds=TOMBSTONE_TTL_SECONDS if left.deleted and not left.was else FOREVER)
-
-        await asyncio.gather(*after)
-        await asyncio.sleep(LATEST_WRITE_SECONDS)
         try:
-            await self.sweep(key, was)
-            await self._log.revise(key, trim)
-        except ServiceError as error:
-            logger.warning("sweep left for later key=%s reason=%s", key, error.code)
+            await asyncio.gather(*after)
+            failures = 0
+            while was and failures < FAILURES_BORNE:
+                await asyncio.sleep(LATEST_WRITE_SECONDS)
+                try:
+                    await self.sweep(key, was)
+                    head = await self._log.revise(key, _without(was))
+                    was = head.was if head else ()
+                except ServiceError as error:
+                    failures += 1
+                    logger.warning("sweep to be repeated key=%s reason=%s", key, error.code)
+        finally:
+            del self._tasks[key]
+
+
+def _without(was: Sequence[tuple[str, int]]) -> Decide:
+    """Take epochs that are swept out of a head, and give a tombstone its TTL when that was all."""
+
+    async def decide(head: Head | None) -> Write | None:
+        if head is None or not set(was) & set(head.was):
+            return None
+        left = page_plan.swept(head, was)
+        return Write(left, ttl_seconds=TOMBSTONE_TTL_SECONDS if left.deleted and not left.was else FOREVER)
+
+    return decide

@@ -3,8 +3,8 @@
 import pytest
 
 from fake_clients import Fault
+from log_reader import Slice
 from page_plan import new_epoch
-from paged_log import Slice
 from read_workload import Read
 from rules_harness import Simulate, settled
 from workload import Append, Delete, Operation, Replace, Summarize

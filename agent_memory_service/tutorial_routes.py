@@ -84,11 +84,10 @@ def create(main: TutorialFunctions) -> APIRouter:
                 history=_history.validate_python(await main.get_conversation_history(session_id))
             )
         if before is not None:
-            part = await memory.conversations.before(session_id, before, limit or last or HEAD_KEEPS, user_id)
+            part = await memory.conversations.before(session_id, before, limit or last or HEAD_KEEPS, user_id, turn_id)
         else:
-            part = await memory.conversations.newest(session_id, last or limit or HEAD_KEEPS, user_id)
-        turn = await memory.conversations.turn(session_id, part.head, turn_id) if part and turn_id else None
-        return views.conversation(session_id, part, turn_id, turn)
+            part = await memory.conversations.newest(session_id, last or limit or HEAD_KEEPS, user_id, turn_id)
+        return views.conversation(session_id, part, turn_id)
 
     @router.post("/conversations/{session_id}", responses=errors(410, 413))
     async def update_conversation(session_id: SessionId, history: NewHistory) -> dict[str, str]:

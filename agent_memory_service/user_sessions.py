@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from documents import Document, Entry
+from log_reader import Span
 from models import now
 from page_plan import Head
-from paged_log import PagedLog, Span
+from paged_log import PagedLog
 
 
 def session_key(session_id: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from documents import Entry
+from log_reader import Slice
 from models import (
     AppendedTurn,
     ConversationSlice,
@@ -15,7 +16,7 @@ from models import (
     Summary,
 )
 from page_plan import Head
-from paged_log import Appended, Slice
+from paged_log import Appended
 from user_sessions import Listed, ListPage
 
 
@@ -35,7 +36,7 @@ def cursor(number: int, epoch: str) -> str | None:
     return f"{number}-{epoch}" if number else None
 
 
-def conversation(session_id: str, part: Slice | None, turn_id: str | None, turn: Slice | None) -> ConversationSlice:
+def conversation(session_id: str, part: Slice | None, turn_id: str | None) -> ConversationSlice:
     """A part of a session; empty where there is no such session."""
     if part is None:
         empty: list[Message] = []
@@ -49,7 +50,7 @@ def conversation(session_id: str, part: Slice | None, turn_id: str | None, turn:
         epoch=part.head.epoch,
         summary=summary(part.head),
         before=cursor(part.first, part.head.epoch),
-        turn=recorded(turn_id, turn) if turn_id and turn else None,
+        turn=recorded(turn_id, part.turn) if turn_id and part.turn else None,
     )
 
 

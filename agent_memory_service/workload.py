@@ -12,8 +12,9 @@ import httpx
 
 from errors import NotOwner, ServiceError, SessionDeleted, SessionUnknown, SummaryConflict
 from history_oracle import Line, View
+from log_reader import Slice
 from models import NewEntry, NewTurn, SummaryOffer
-from paged_log import Appended, Slice
+from paged_log import Appended
 from service import Memory
 from settings import Settings
 

@@ -36,7 +36,9 @@ def open_memory_http(settings: Settings, transport: httpx.AsyncBaseTransport | N
     return httpx.AsyncClient(
         base_url=f"{settings.sidecar_url}/v1.0/invoke/{settings.memory_app_id}/method/",
         headers={} if token is None else {"dapr-api-token": token.get_secret_value()},
-        timeout=httpx.Timeout(CALL_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS),
+        # No limit on reads here, each call has one of its own: aiohttp's could fire on an idle pooled connection after
+        # a large answer, and fail the next call.
+        timeout=httpx.Timeout(CALL_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS, read=None),
         transport=transport
         or AiohttpTransport(
             trust_env=False,

@@ -29,7 +29,7 @@ RULES = (
         _layers(
             "documents settings models errors recent_turns",
             "dapr_state page_plan",
-            "attempts gate health",
+            "attempts gate health log_reader",
             "paged_log",
             "sweeps user_sessions",
             "conversations profiles",
