@@ -1,6 +1,5 @@
 """Sessions: histories of turns, each session owned by the user whose turn came first."""
 
-import logging
 from collections.abc import Sequence
 
 import page_plan
@@ -16,8 +15,6 @@ from user_sessions import UserSessions, session_key
 FIRST_WORDS_CHARACTERS = 80
 """Of the first message, kept in the head so that a list of sessions need not read pages."""
 KEPT_BY_REPLACE = ("owner", "listed", "created")
-
-logger = logging.getLogger(__name__)
 
 
 class Conversations:
@@ -44,12 +41,7 @@ class Conversations:
             listed = await self._sessions.add(turn.user_id, session_id)
             return {**fields, **listed, **_first_words(head.history if head and head.history else entries)}
 
-        appended = await self._log.append(session_key(session_id), turn.turn_id, entries, admit)
-        logger.info(
-            "turn session=%s turn=%s seq=%d replayed=%s",
-            *(session_id, turn.turn_id, appended.turn.first, appended.replayed),
-        )
-        return appended
+        return await self._log.append(session_key(session_id), turn.turn_id, entries, admit)
 
     async def whole(self, session_id: str, user_id: str | None = None) -> Slice | None:
         """The whole history, or None where there is no such session."""
