@@ -9,7 +9,10 @@ from processes import free_ports
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 DAPRD = os.environ.get("DAPRD")
-"""Then the store is the Redis of `components/statestore.yaml`, and the tests draw ids that it has not seen."""
+"""Then the store is the Redis of `components/statestore.yaml`, and the tests draw ids that it has not seen.
+
+Dapr's sidecars find all others of the machine, those of another system too: run one module of tests at a time.
+"""
 
 
 def sidecar_command(app_id: str, app_port: int, http_port: int, state: Path) -> list[str]:
