@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 import httpx
-from aiohttp import ClientSession, DummyCookieJar, TCPConnector
+from aiohttp import ClientError, ClientSession, DummyCookieJar, TCPConnector
 from httpx_aiohttp import AiohttpTransport
 from pydantic_core import from_json, to_json
 
@@ -23,6 +23,11 @@ from settings import Settings
 
 CALL_TIMEOUT_SECONDS = 1.5
 """For one call: the store's own timeouts (components/statestore.yaml) make it fail within one second."""
+TIME_LIMITS = {"timeout": {"connect": 1.0}}
+"""The sidecar is on this machine. None on reads, the whole call has one: aiohttp's could fire on an idle pooled
+connection after a large answer, and fail the next call."""
+KEEPALIVE_SECONDS = 100.0
+"""Shorter than the sidecar's, so that it is not the one to close a connection."""
 REQUEST_BYTES = 4 * 1024 * 1024
 """Dapr refuses a larger request."""
 ABSENT = "2147483647"
@@ -58,25 +63,25 @@ class Stored:
     etag: str
 
 
-def connect(settings: Settings) -> httpx.AsyncClient:
-    """The pooled client of this process. It opens no socket before its first call."""
+def connect() -> httpx.AsyncBaseTransport:
+    """The pooled way to the sidecar of this process. It opens no socket before its first call.
+
+    httpx's transport without httpx's client around it: cookies, redirects and authentication are not for a sidecar, and
+    looking for them costs a fifth of a call (docs/benchmarks.md).
+    """
 
     def session() -> ClientSession:
-        connector = TCPConnector(limit=0, keepalive_timeout=100)
-        return ClientSession(connector=connector, cookie_jar=DummyCookieJar())
+        connector = TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS)
+        return ClientSession(connector=connector, cookie_jar=DummyCookieJar(), trust_env=False)
 
-    transport = AiohttpTransport(client=session, verify=False)
-    # No time limit on reads here, each call has one of its own: aiohttp's could fire on an idle pooled connection after
-    # a large answer, and fail the next call.
-    timeout = httpx.Timeout(CALL_TIMEOUT_SECONDS, read=None)
-    return httpx.AsyncClient(timeout=timeout, transport=transport, trust_env=False)
+    return AiohttpTransport(client=session, verify=False, trust_env=False)
 
 
 class DaprState:
     """The documents of one state store: read and saved whole, by key, each with an etag."""
 
-    def __init__(self, http: httpx.AsyncClient, settings: Settings) -> None:
-        self._http = http
+    def __init__(self, transport: httpx.AsyncBaseTransport, settings: Settings) -> None:
+        self._transport = transport
         self._url = f"{settings.sidecar_url}/v1.0/state/{quote(settings.state_store, safe='')}"
         self._headers = {"content-type": "application/json"}
         if settings.dapr_api_token:
@@ -158,12 +163,13 @@ class DaprState:
             raise WriteUncertain
 
     async def _call(self, method: str, path: str, body: bytes | None = None) -> httpx.Response:
-        # A request built by hand costs half of what the client's own way of building it does.
-        request = httpx.Request(method, self._url + path, headers=self._headers | trace_headers.get({}), content=body)
+        headers = self._headers | trace_headers.get({})
+        request = httpx.Request(method, self._url + path, headers=headers, content=body, extensions=TIME_LIMITS)
         try:
             async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
-                answer = await self._http.send(request)
-        except (httpx.HTTPError, TimeoutError) as error:
+                answer = await self._transport.handle_async_request(request)
+                await answer.aread()
+        except (httpx.HTTPError, ClientError, OSError) as error:  # TimeoutError is an OSError
             # What kind of error it is says nothing about whether the request was carried out.
             logger.warning("store call failed: %s %s", method, type(error).__name__)
             raise StoreUnavailable from error

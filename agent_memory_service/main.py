@@ -16,7 +16,6 @@ from service import Memory
 from settings import Settings
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-logging.getLogger("httpx").setLevel(logging.WARNING)
 
 settings = Settings()
 memory = Memory(settings)

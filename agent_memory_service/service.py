@@ -14,11 +14,11 @@ from user_sessions import UserSessions
 
 
 class Memory:
-    """What the routes serve from. Owns the client to the sidecar and the background sweeps."""
+    """What the routes serve from. Owns the connections to the sidecar and the background sweeps."""
 
-    def __init__(self, settings: Settings, http: httpx.AsyncClient | None = None) -> None:
-        self._http = http or connect(settings)
-        state = DaprState(self._http, settings)
+    def __init__(self, settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._transport = transport or connect()
+        state = DaprState(self._transport, settings)
         log = PagedLog(state)
         self._sweeper = Sweeper(state, log)
         self.profiles = Profiles(state)
@@ -28,6 +28,6 @@ class Memory:
         self.readiness = Readiness(state)
 
     async def close(self) -> None:
-        """Stop the sweeps and close the client."""
+        """Stop the sweeps and close the connections."""
         await self._sweeper.close()
-        await self._http.aclose()
+        await self._transport.aclose()

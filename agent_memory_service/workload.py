@@ -24,7 +24,7 @@ WHEN = "2026-01-01T00:00:00+00:00"
 
 def memory_over(sidecar: httpx.AsyncBaseTransport) -> Memory:
     """The memory as the service puts it together, over a fake sidecar."""
-    return Memory(SETTINGS, httpx.AsyncClient(transport=sidecar, base_url="http://127.0.0.1:3501"))
+    return Memory(SETTINGS, sidecar)
 
 
 class Operation(Protocol):
