@@ -11,9 +11,9 @@ import callbacks
 import model_http
 import saving
 from main import create_app
-from scripted_memory import ScriptedMemory
-from scripted_model import ScriptedModel
 from settings import Settings
+from tests.scripted_memory import ScriptedMemory
+from tests.scripted_model import ScriptedModel
 
 Service = Callable[..., httpx.AsyncClient]
 

@@ -10,9 +10,9 @@ from fastapi.testclient import TestClient
 
 import main
 from main import create_app
-from scripted_memory import ScriptedMemory
-from scripted_model import ScriptedModel
 from settings import Settings
+from tests.scripted_memory import ScriptedMemory
+from tests.scripted_model import ScriptedModel
 
 
 def say(text: str, **more: object) -> dict[str, object]:

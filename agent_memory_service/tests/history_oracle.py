@@ -1,0 +1,116 @@
+"""What every session was after each write: decoded from the store without the service's code.
+
+The order in which heads were written is the order of the operations. So a run is right when each change of a
+head is what the operation that wrote it may do, and each answer agrees with a state of its time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.fake_dapr import Commit, FakeDapr
+from tests.fake_wire import JSON
+
+Line = tuple[str, str | None]
+"""A message as the oracle sees it: its content and the turn it came with."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One session as its head and pages say. Absent: `epoch` is None. A tombstone has no lines."""
+
+    epoch: str | None = None
+    deleted: bool = False
+    owner: str | None = None
+    lines: tuple[Line, ...] = ()
+    summary: tuple[str, int] | None = None
+    sealed: int = 0
+
+    @property
+    def live(self) -> bool:
+        return self.epoch is not None and not self.deleted
+
+    @property
+    def turns(self) -> list[str]:
+        """The turns in their order, each named once for every run of its lines."""
+        named = [turn for _, turn in self.lines if turn is not None]
+        return [turn for at, turn in enumerate(named) if at == 0 or named[at - 1] != turn]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A session before and after one write, by which operation, at which tick of the run."""
+
+    tick: int
+    by: str
+    before: View
+    after: View
+
+
+def lines_of(document: JSON) -> list[Line]:
+    assert isinstance(document, dict), f"no page: {document}"
+    history = document["history"]
+    assert isinstance(history, list)
+    return [line_of(entry) for entry in history]
+
+
+def line_of(entry: JSON) -> Line:
+    assert isinstance(entry, dict)
+    turn = entry.get("turn_id")
+    return str(entry["content"]), None if turn is None else str(turn)
+
+
+def view(values: dict[str, JSON], session: str, page: int) -> View:
+    """Decode a session whole: its head and every page that the head names."""
+    key = f"session:{session}"
+    head = values.get(key)
+    if head is None:
+        return View()
+    assert isinstance(head, dict)
+    epoch, sealed = str(head.get("epoch", "0")), int(str(head.get("sealed", 0)))
+    if head.get("deleted"):
+        assert not head.get("history"), f"a tombstone with content: {head}"
+        return View(epoch, deleted=True)
+    pages = [lines_of(values.get(f"{key}:{epoch}:{number}")) for number in range(sealed // page)]
+    assert all(len(lines) == page for lines in pages)
+    owner, summary = head.get("owner"), head.get("summary")
+    return View(
+        epoch,
+        owner=None if owner is None else str(owner),
+        lines=(*(line for lines in pages for line in lines), *lines_of(head)),
+        summary=(str(summary["text"]), int(str(summary["through"]))) if isinstance(summary, dict) else None,
+        sealed=sealed,
+    )
+
+
+class Observer:
+    """Follows a store: the changes of each session in order, and by whom."""
+
+    def __init__(self, dapr: FakeDapr, sessions: Sequence[str], page: int) -> None:
+        self.dapr, self.sessions, self.page = dapr, sessions, page
+        self.tick = 0
+        self.changes: dict[str, list[Change]] = {session: [] for session in sessions}
+        self.now: dict[str, View] = dict.fromkeys(sessions, View())
+        self.stated: list[Commit] = []
+        dapr.on_commit.append(self.see)
+
+    def see(self, commit: Commit) -> None:
+        """Decode the session a write concerns; one that tells nothing new is no change."""
+        self.stated.append(commit)
+        kind, _, name = commit.key.partition(":")
+        session = name.partition(":")[0]
+        if kind != "session" or session not in self.changes:
+            return
+        self.tick += 1
+        after = view(self.dapr.values(), session, self.page)
+        if after != self.now[session]:
+            self.changes[session].append(Change(self.tick, commit.by, self.now[session], after))
+            self.now[session] = after
+
+    def during(self, session: str, start: int, end: int) -> list[View]:
+        """The states that existed at some time between two ticks."""
+        states = [View()]
+        for change in self.changes[session]:
+            if change.tick > end:
+                break
+            states = [change.after] if change.tick <= start else [*states, change.after]
+        return states

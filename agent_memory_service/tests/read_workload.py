@@ -1,0 +1,57 @@
+"""Reads of one session: what they are answered existed as a whole while they ran."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from errors import HistoryReplaced, ServiceError
+from log_reader import Slice
+from service import Memory
+from tests.history_oracle import View
+from tests.workload import Common, lines_of_slice
+
+
+@dataclass(frozen=True)
+class Read(Common):
+    """Read the whole history, or the newest `last`."""
+
+    last: int | None = None
+
+    async def run(self, memory: Memory) -> Slice | None:
+        if self.last is None:
+            return await memory.conversations.whole(self.session)
+        return await memory.conversations.newest(self.session, self.last)
+
+    def agrees(self, answer: object, states: Sequence[View]) -> bool:
+        if answer is None:
+            return View() in states
+        assert isinstance(answer, Slice)
+        return any(self._is_of(answer, state) for state in states)
+
+    def _is_of(self, part: Slice, state: View) -> bool:
+        first = 0 if self.last is None else max(0, len(state.lines) - self.last)
+        told = (part.head.epoch, part.head.total, part.first, lines_of_slice(part))
+        return state.live and told == (state.epoch, len(state.lines), first, state.lines[first:])
+
+
+@dataclass(frozen=True)
+class ReadBack(Common):
+    """Read the newest two, then the three before them by a cursor."""
+
+    async def run(self, memory: Memory) -> tuple[Slice, Slice] | None:
+        newest = await memory.conversations.newest(self.session, 2)
+        if newest is None:
+            return None
+        older = await memory.conversations.before(self.session, f"{newest.first}-{newest.head.epoch}", 3)
+        return (newest, older) if older else None
+
+    def agrees(self, answer: object, states: Sequence[View]) -> bool:
+        if answer is None:
+            return View() in states
+        assert isinstance(answer, tuple)
+        newest, older = answer
+        told = (*lines_of_slice(older), *lines_of_slice(newest))
+        end = newest.first + len(newest.entries)
+        return any(state.lines[max(0, newest.first - 3) : end] == told for state in states)
+
+    def refusal_agrees(self, error: ServiceError, state: View) -> bool:
+        return isinstance(error, HistoryReplaced) or super().refusal_agrees(error, state)

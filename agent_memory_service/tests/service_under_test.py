@@ -1,0 +1,27 @@
+"""The service's own HTTP API over a fake Dapr, as tests ask it."""
+
+import httpx
+
+import main
+from tests.fake_clients import Sidecar
+from tests.fake_dapr import FakeDapr
+
+
+class Service:
+    """The service's own HTTP API over a fake Dapr. Requests are made inside `fake_time.run`."""
+
+    def __init__(self, dapr: FakeDapr, sidecar: Sidecar) -> None:
+        self.dapr = dapr
+        self.sidecar = sidecar
+        self.http = httpx.AsyncClient(
+            transport=httpx.ASGITransport(main.app, raise_app_exceptions=False), base_url="http://memory"
+        )
+
+    async def append(self, session: str, turn: str, *contents: str, user: str = "u") -> httpx.Response:
+        entries = [{"role": "user", "content": content} for content in contents]
+        body = {"turn_id": turn, "user_id": user, "entries": entries}
+        return await self.http.post(f"/conversations/{session}/turns", json=body)
+
+    async def contents(self, session: str, query: str = "") -> list[str]:
+        history = (await self.http.get(f"/conversations/{session}{query}")).json()["history"]
+        return [entry["content"] for entry in history]

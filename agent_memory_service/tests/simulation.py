@@ -1,0 +1,184 @@
+"""Runs clients against replicas of the memory over one fake store, call by call."""
+
+import asyncio
+import contextvars
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import page_plan
+from errors import ServiceError
+from service import Memory
+from tests.fake_clients import Call, Fault, Schedule, SteppedSidecar, operation
+from tests.fake_dapr import FakeDapr
+from tests.fake_time import VirtualLoop, finish
+from tests.fake_wire import JSON
+from tests.history_oracle import Observer
+from tests.workload import Operation, memory_over
+
+LANDS_WITHIN_SECONDS = 1.0  # a write whose client gave up: the store itself gives up on it after this long
+MOST_STEPS = 5_000
+
+
+@dataclass
+class Record:
+    """One operation of a run: when it ran, in ticks, and how it ended."""
+
+    asked: Operation
+    start: int
+    end: int = 0
+    answer: object = None
+    error: ServiceError | None = None
+    crashed: bool = False
+    ended: bool = False
+
+
+@dataclass
+class Replica:
+    """One process of the memory service."""
+
+    sidecar: SteppedSidecar
+    memory: Memory
+    running: set[asyncio.Task[object]] = field(default_factory=set)
+
+
+class Simulation:
+    """Clients, each with its operations one after the other, spread over the replicas."""
+
+    def __init__(
+        self,
+        programs: Sequence[Sequence[Operation]],
+        before: Sequence[Operation] = (),
+        seeds: Mapping[str, JSON] | None = None,
+        replicas: int = 2,
+    ) -> None:
+        """`before` is done by the time the clients begin; `seeds` are in the store even before that, by key."""
+        self.page = page_plan.PAGE
+        self.loop = VirtualLoop(stepped=True)
+        self.dapr = FakeDapr(self.loop.time)
+        self.schedule = Schedule(self.dapr)
+        self.records: dict[str, Record] = {}
+        sessions = {operation.session for program in (before, *programs) for operation in program}
+        self.observer = Observer(self.dapr, sorted(sessions), self.page)
+        self.replicas = [self.start(f"replica {number}") for number in range(replicas)]
+        self.deadlines: dict[Call, float] = {}
+        for key, value in (seeds or {}).items():
+            self.dapr.seed(key, value)
+        for asked in before:
+            self.ask(asked)
+        self.clients = [
+            self.loop.create_task(self._client(number, ops), name=f"client {number}")
+            for number, ops in enumerate(programs)
+        ]
+        self.loop.settle()
+
+    def start(self, name: str) -> Replica:
+        """Another process of the service, in the place of one that died."""
+        sidecar = SteppedSidecar(self.schedule, name)
+        return Replica(sidecar, memory_over(sidecar))
+
+    async def _client(self, number: int, program: Sequence[Operation]) -> None:
+        """Ask one thing after the other; what a crash interrupted is asked again of the restarted replica."""
+        for step, asked in enumerate(program):
+            for name in (f"{number}.{step}", f"{number}.{step} again"):
+                record = self.records[name] = Record(asked, self.observer.tick)
+                await self._ask(self.replicas[number % len(self.replicas)], name, record)
+                record.end, record.ended = self.observer.tick, True
+                if not record.crashed:
+                    break
+
+    async def _ask(self, replica: Replica, name: str, record: Record) -> None:
+        context = contextvars.copy_context()
+        context.run(operation.set, name)
+        task: asyncio.Task[object] = self.loop.create_task(_answer(record.asked, replica.memory), context=context)
+        replica.running.add(task)
+        try:
+            record.answer = await task
+        except ServiceError as error:
+            record.error = error
+        except asyncio.CancelledError:
+            record.crashed = True
+        finally:
+            replica.running.discard(task)
+
+    # The moves of a run.
+
+    def let(self, index: int, fault: Fault = Fault.NONE) -> None:
+        """Carry out one of the parked calls."""
+        parked = self.schedule.parked
+        self.schedule.let(parked[index % len(parked)], fault)
+        self.loop.settle()
+
+    def step(self, name: str, fault: Fault = Fault.NONE) -> None:
+        """Carry out the parked call of one operation."""
+        call = next(call for call in self.schedule.parked if call.by == name)
+        self.let(self.schedule.parked.index(call), fault)
+
+    def reach(self, name: str, text: str) -> None:
+        """Carry out the calls of one operation until the one that `text` occurs in is parked."""
+        for _ in range(MOST_STEPS):
+            if any(call.by == name and text in str(call) for call in self.schedule.parked):
+                return
+            self.step(name)
+        raise AssertionError(f"{name} never comes to {text}")
+
+    def complete(self, name: str) -> Record:
+        """Carry out the calls of one operation to its end."""
+        record = self.records[name]
+        while not record.ended:
+            if any(call.by == name for call in self.schedule.parked):
+                self.step(name)
+            else:
+                assert self.tick(), f"{name} is stuck"
+        return record
+
+    def crash(self, index: int) -> None:
+        """Kill a replica and start another in its place."""
+        at = index % len(self.replicas)
+        replica = self.replicas[at]
+        self.replicas[at] = self.start(f"{replica.sidecar.replica}'")
+        replica.sidecar.crash()
+        for task in replica.running:
+            task.cancel()
+        self.loop.settle()
+
+    def land(self, index: int) -> None:
+        """Carry out one of the writes whose clients gave up on them."""
+        late = self.schedule.late
+        self.schedule.land(late[index % len(late)])
+
+    def tick(self) -> bool:
+        """Let time pass to the next timer; late writes that have been under way for long land first."""
+        if self.loop.next_timer is None:
+            return False
+        then = self.loop.now + self.loop.next_timer
+        for call in list(self.schedule.late):
+            if self.deadlines.setdefault(call, self.loop.now + LANDS_WITHIN_SECONDS) <= then:
+                self.schedule.land(call)
+        return self.loop.pass_time()
+
+    def finish(self) -> None:
+        """Let everything through, without faults, until nothing happens any more."""
+        self.loop.settle()
+        for _ in range(MOST_STEPS):
+            if self.schedule.parked:
+                self.let(0)
+            elif not self.tick():
+                return
+        raise AssertionError("the run does not end")
+
+    def ask(self, asked: Operation) -> Record:
+        """One more request, without faults, to its end."""
+        name = f"alone {len(self.records)}"
+        record = self.records[name] = Record(asked, self.observer.tick)
+        work = self.loop.create_task(self._ask(self.replicas[0], name, record))
+        self.finish()
+        assert work.done()
+        record.end, record.ended = self.observer.tick, True
+        return record
+
+    def close(self) -> None:
+        finish(self.loop)
+
+
+async def _answer(asked: Operation, memory: Memory) -> object:
+    return await asked.run(memory)

@@ -1,0 +1,85 @@
+"""What a turn costs the store: the same calls and bytes at 100 messages as at 10,000."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+import page_plan
+from tests.fake_time import run
+from tests.service_under_test import Service
+
+CYCLES = 3
+SWEPT_SECONDS = 60  # by then the pages of the replaced epoch are gone, and its name in the head
+NUMBERS_GROW_BYTES = 8  # a call; `sealed` and the page's key have more digits at 10,000
+
+
+async def steady(service: Service, messages: int) -> int:
+    """Bring a session to about so many messages by turns of two. Returns the number of the last turn."""
+    for turn in range(messages // 2):
+        answer = await service.append("s", f"{turn:06}", "a" * 100, "b" * 100)
+        assert answer.status_code == 201
+    return messages // 2
+
+
+async def cost(service: Service, first: int) -> tuple[Counter[str], Counter[str]]:
+    """Calls by kind and bytes by direction of whole seal cycles of turns."""
+    service.dapr.calls.clear()
+    service.dapr.traffic.clear()
+    for turn in range(first, first + CYCLES * page_plan.PAGE):
+        await service.append("s", f"{turn:06}", "a" * 100, "b" * 100)
+    return Counter(service.dapr.calls), Counter(service.dapr.traffic)
+
+
+def test_a_turn_costs_the_same_at_any_length(service: Service) -> None:
+    """One read and one write each, and one page more for every PAGE entries; bytes but for the digits of numbers."""
+
+    async def scenario() -> None:
+        turns = await steady(service, 100)
+        calls, traffic = await cost(service, turns)
+        entries = [{"role": "user", "content": "c" * 100} for _ in range(9_800)]
+        await service.http.post("/conversations/s", json={"history": entries})
+        await asyncio.sleep(SWEPT_SECONDS)
+        later = await steady_again(service, turns)
+        calls_later, traffic_later = await cost(service, later)
+        appends = CYCLES * page_plan.PAGE
+        assert calls == calls_later == {"get": appends, "save": appends + 2 * CYCLES}
+        for way, amount in traffic.items():
+            assert abs(amount - traffic_later[way]) <= NUMBERS_GROW_BYTES * calls.total()
+
+    run(scenario())
+
+
+async def steady_again(service: Service, turns: int) -> int:
+    """After a replace of any length: enough turns for the memory of turns to be full and the head short again."""
+    first = turns + CYCLES * page_plan.PAGE
+    for turn in range(first, first + 100):
+        await service.append("s", f"{turn:06}", "a" * 100, "b" * 100)
+    return first + 100
+
+
+@pytest.mark.parametrize(("query", "calls"), [("?last=20", {"get": 1}), ("?last=60", {"get": 1, "bulk": 1})])
+def test_the_newest_cost_one_read_or_two(service: Service, query: str, calls: dict[str, int]) -> None:
+    """Twenty are in the head; more are one bulk read of pages, not one call a page."""
+
+    async def scenario() -> None:
+        await steady(service, 100)
+        service.dapr.calls.clear()
+        await service.contents("s", query)
+        assert service.dapr.calls == calls
+
+    run(scenario())
+
+
+def test_a_whole_read_is_two_calls_for_each_few_thousand_messages(service: Service) -> None:
+    """Pages come in bulk."""
+
+    async def scenario() -> None:
+        entries = [{"role": "user", "content": "c"} for _ in range(2_000)]
+        await service.http.post("/conversations/s", json={"history": entries})
+        await service.append("s", "t", "last")
+        service.dapr.calls.clear()
+        assert len(await service.contents("s")) == 2_001
+        assert service.dapr.calls == {"get": 1, "bulk": 1}
+
+    run(scenario())

@@ -1,0 +1,144 @@
+"""The fake against what was recorded of a real sidecar over Redis."""
+
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from tests.fake_clients import Sidecar
+from tests.fake_dapr import FakeDapr
+from tests.fake_time import run
+from tests.fake_wire import JSON
+
+
+class Wire:
+    """Plain requests to the fake."""
+
+    def __init__(self) -> None:
+        self.dapr = FakeDapr()
+        self.client = httpx.AsyncClient(transport=Sidecar(self.dapr), base_url="http://127.0.0.1:3501/v1.0/state/")
+
+    def ask(self, method: str, path: str, body: JSON = None, headers: dict[str, str] | None = None) -> httpx.Response:
+        return run(self.client.request(method, path, json=body, headers=headers))
+
+    def save(self, *items: JSON) -> int:
+        return self.ask("POST", "statestore", list(items)).status_code
+
+    def get(self, key: str) -> tuple[int, str | None, str]:
+        response = self.ask("GET", "statestore/" + quote(key, safe=""))
+        return response.status_code, response.headers.get("etag"), response.text
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+def test_etag_counts_the_writes_of_a_key_and_starts_again(wire: Wire) -> None:
+    """A missing key is 204; versions are 1, 2 and 1 again after a delete, so an old etag can match."""
+    assert wire.get("a") == (204, None, "")
+    assert [wire.save({"key": "a", "value": number}) for number in (1, 2)] == [204, 204]
+    assert wire.get("a") == (200, "2", "2")
+    assert wire.ask("DELETE", "statestore/a", headers={"If-Match": "1"}).status_code == 409
+    assert wire.ask("DELETE", "statestore/a", headers={"If-Match": "2"}).status_code == 204
+    assert wire.save({"key": "a", "value": 3}) == 204
+    assert wire.get("a") == (200, "1", "3")
+
+
+def test_conditional_save(wire: Wire) -> None:
+    """A wrong etag is 409 and changes nothing; on a missing key any etag succeeds."""
+    assert wire.save({"key": "a", "value": 1, "etag": "7"}) == 204
+    assert wire.save({"key": "a", "value": 2, "etag": "1"}) == 204
+    refused = wire.ask("POST", "statestore", [{"key": "a", "value": 3, "etag": "1"}])
+    assert (refused.status_code, refused.json()["errorCode"]) == (409, "ERR_STATE_SAVE")
+    assert wire.get("a") == (200, "2", "2")
+    assert wire.save({"key": "a", "value": 4, "etag": "9", "options": {"concurrency": "last-write"}}) == 204
+
+
+def test_create_if_absent(wire: Wire) -> None:
+    """The etag no key ever reaches makes a save succeed on a missing key only."""
+    assert wire.save({"key": "a", "value": 1, "etag": "2147483647"}) == 204
+    assert wire.save({"key": "a", "value": 2, "etag": "2147483647"}) == 409
+
+
+def test_several_keys_are_not_saved_atomically(wire: Wire) -> None:
+    """One mismatch gives 409 and the other keys are written; a malformed one stops all."""
+    wire.save({"key": "b", "value": 0})
+    assert wire.save({"key": "a", "value": 1}, {"key": "b", "value": 1, "etag": "5"}, {"key": "c", "value": 1}) == 409
+    assert [wire.get(key)[2] for key in "abc"] == ["1", "0", "1"]
+    assert wire.save({"key": "d", "value": 1}, {"key": "", "value": 1}) == 400
+    assert wire.get("d")[0] == 204
+
+
+def test_first_write_without_etag_marks_the_key(wire: Wire) -> None:
+    """After it a save without etag fails with 500, one with the right etag does not."""
+    assert wire.save({"key": "a", "value": 1, "options": {"concurrency": "first-write"}}) == 204
+    assert wire.save({"key": "a", "value": 2}) == 500
+    assert wire.save({"key": "a", "value": 3, "etag": "1"}) == 204
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"value": 1},
+        {"key": "a||b"},
+        {"key": "a", "etag": 1},
+        {"key": "a", "etag": "x"},
+        {"key": "a", "etag": '"1"'},
+        {"key": "a", "metadata": {"ttlInSeconds": 2}},
+    ],
+)
+def test_malformed_items_are_refused(wire: Wire, item: JSON) -> None:
+    """Wrong shapes are 400 and nothing is written."""
+    assert wire.save(item) == 400
+    assert wire.dapr.values() == {}
+
+
+def test_bulk_read_keeps_the_order_and_names_misses(wire: Wire) -> None:
+    """A miss has only its key."""
+    wire.save({"key": "a", "value": {"x": 1}}, {"key": "b", "value": "text"})
+    answer = wire.ask("POST", "statestore/bulk", {"keys": ["b", "none", "a"], "parallelism": 1})
+    hits = [{"key": "b", "data": "text", "etag": "1"}, {"key": "none"}, {"key": "a", "data": {"x": 1}, "etag": "1"}]
+    assert (answer.status_code, answer.json()) == (200, hits)
+
+
+def test_a_ttl_runs_on_under_a_save_that_states_none(wire: Wire) -> None:
+    """ "-1" takes it away, another number starts it anew, and after it the versions start again."""
+    for key in "abc":
+        wire.save({"key": key, "value": 1, "metadata": {"ttlInSeconds": "10"}})
+    wire.dapr.seconds = 5
+    wire.save({"key": "a", "value": 2}, {"key": "b", "value": 2, "metadata": {"ttlInSeconds": "-1"}})
+    wire.save({"key": "c", "value": 2, "metadata": {"ttlInSeconds": "10"}})
+    wire.dapr.seconds = 12
+    assert [wire.get(key)[:2] for key in "abc"] == [(204, None), (200, "2"), (200, "2")]
+    wire.save({"key": "a", "value": 3, "etag": "2"})
+    assert wire.get("a") == (200, "1", "3")
+
+
+def test_values_are_decoded_and_encoded_again(wire: Wire) -> None:
+    """The order of keys is lost, floats keep six decimals, big integers change, text survives."""
+    wire.save({"key": "a", "value": {"b": "é🙂\u0001", "a": [1.0, 0.12345678, 2**53 + 1, None, True]}})
+    assert wire.get("a")[2] == '{"a":[1,0.123457,9007199254740992,null,true],"b":"é🙂\\u0001"}'
+
+
+def test_keys_in_paths(wire: Wire) -> None:
+    """A quoted key is one key, a plus is a space, a raw slash is no state path at all."""
+    wire.save({"key": "a b", "value": 1}, {"key": "a/b?c#d%e", "value": 2})
+    assert [wire.get(key)[2] for key in ("a b", "a/b?c#d%e")] == ["1", "2"]
+    assert wire.ask("GET", "statestore/a+b").text == "1"
+    assert wire.ask("GET", "statestore/a/b").json()["errorCode"] == "ERR_DIRECT_INVOKE"
+    assert wire.ask("GET", "nostore/a").json()["errorCode"] == "ERR_STATE_STORE_NOT_FOUND"
+
+
+def test_a_body_over_4_mib_is_refused(wire: Wire) -> None:
+    """3.9 MiB pass."""
+    assert wire.save({"key": "a", "value": "y" * 4_089_000}) == 204
+    assert wire.save({"key": "b", "value": "y" * 4_194_400}) == 400
+
+
+def test_calls_and_bytes_are_counted(wire: Wire) -> None:
+    """By kind, and by direction."""
+    wire.save({"key": "a", "value": 1})
+    wire.get("a")
+    assert wire.dapr.calls == {"save": 1, "get": 1}
+    assert wire.dapr.traffic == {"sent": len('[{"key":"a","value":1}]'), "received": 1}

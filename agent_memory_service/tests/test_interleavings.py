@@ -1,0 +1,117 @@
+"""Clients interleaved call by call with each other and with every fault, drawn by hypothesis, on the code itself.
+
+`pytest --hypothesis-profile=long` draws eighty times as many.
+"""
+
+import pytest
+from hypothesis import given, note
+from hypothesis import strategies as st
+
+from tests.fake_clients import FOR_READS, FOR_WRITES, Fault, is_write
+from tests.read_workload import Read, ReadBack
+from tests.simulation import Simulation
+from tests.store_checks import check_store
+from tests.user_workload import ChangeGoal, Erase, ListSessions
+from tests.verdict import judge
+from tests.workload import Append, Delete, Operation, Replace, Summarize
+
+pytestmark = pytest.mark.usefixtures("tiny_pages")
+
+SESSIONS = st.sampled_from("sst")
+USERS = st.sampled_from("uuuv")
+TURNS = st.sampled_from("pqr")  # few, so that turns are repeated by other clients
+APPENDS = st.builds(
+    lambda session, turn, user: Append(session, turn, user, "pqr".index(turn) + 1), SESSIONS, TURNS, USERS
+)
+OPERATIONS: st.SearchStrategy[Operation] = st.one_of(
+    APPENDS,
+    APPENDS,
+    st.builds(Replace, SESSIONS, st.sampled_from("XYZ"), st.integers(0, 7)),
+    st.builds(Delete, SESSIONS, st.none() | USERS),
+    st.builds(Summarize, SESSIONS, st.sampled_from(["S1", "S2", "S3"]), st.integers(0, 2)),
+    st.builds(Read, SESSIONS, st.sampled_from([None, 2, 5])),
+    st.builds(ReadBack, SESSIONS),
+    st.builds(Erase, SESSIONS, USERS),
+    st.builds(ListSessions, SESSIONS, USERS),
+    st.builds(ChangeGoal, SESSIONS, USERS),
+)
+LONG_SESSION = st.integers(0, 4).map(lambda turns: [Append("s", turn, size=2) for turn in "abcd"[:turns]])
+LONG_LIST = st.integers(5, 7).map(lambda sessions: [Append(session, "a") for session in "zyxwvus"[:sessions]])
+FILLING = st.one_of(LONG_SESSION, LONG_LIST)
+PROGRAMS = st.lists(st.lists(OPERATIONS, min_size=1, max_size=3), min_size=2, max_size=4)
+LET, FAULT, CRASH, LAND, TICK = "let", "fault", "crash", "land", "tick"
+MOVES = st.lists(st.tuples(st.sampled_from([LET] * 8 + [FAULT, LAND]), st.integers(0, 40)), max_size=80)
+ROUGH_MOVES = st.lists(
+    st.tuples(st.sampled_from([LET] * 12 + [FAULT] * 2 + [CRASH, LAND, TICK]), st.integers(0, 40)), max_size=80
+)
+
+
+def play(simulation: Simulation, moves: list[tuple[str, int]]) -> None:
+    """Carry out the moves that are possible; time passes by itself when there is nothing else to do."""
+    for move, number in moves:
+        if move == CRASH:
+            simulation.crash(number)
+        elif move == LAND and simulation.schedule.late:
+            simulation.land(number)
+        elif move == TICK or not simulation.schedule.parked:
+            simulation.tick()
+        else:
+            fault = chosen_fault(simulation, number) if move == FAULT else Fault.NONE
+            simulation.let(number, fault)
+    simulation.finish()
+
+
+def chosen_fault(simulation: Simulation, number: int) -> Fault:
+    parked = simulation.schedule.parked
+    faults = FOR_WRITES if is_write(parked[number % len(parked)].request) else FOR_READS
+    return faults[number % len(faults)]
+
+
+def meet_what_is_left(simulation: Simulation) -> None:
+    """Ask again for what a crash or a fault interrupted: whoever meets an unswept tombstone finishes it."""
+    for session in simulation.observer.sessions:
+        simulation.ask(Read(session))
+    for user in "uv":
+        listed = simulation.dapr.values().get(f"sessions-of:{user}")
+        if isinstance(listed, dict) and listed.get("deleted"):
+            simulation.ask(Erase(simulation.observer.sessions[0], user))
+
+
+def run(filling: list[Append], programs: list[list[Operation]], moves: list[tuple[str, int]]) -> None:
+    simulation = Simulation(programs, filling)
+    try:
+        play(simulation, moves)
+        judge(simulation)
+        if not simulation.schedule.troubles:
+            check_store(simulation.dapr, simulation.page)
+            assert all(record.error is None or record.error.status != 503 for record in simulation.records.values())
+        meet_what_is_left(simulation)
+        judge(simulation)
+        check_store(simulation.dapr, simulation.page)
+    finally:
+        note("\n".join([*map(str, programs), *simulation.schedule.trace]))
+        simulation.close()
+
+
+@given(FILLING, PROGRAMS, MOVES)
+def test_any_interleaving_with_lost_and_wrong_answers(
+    filling: list[Append], programs: list[list[Operation]], moves: list[tuple[str, int]]
+) -> None:
+    """Whatever the order of the calls and whichever single answers fail, each session is what its operations say."""
+    run(filling, programs, moves)
+
+
+@given(FILLING, PROGRAMS, ROUGH_MOVES)
+def test_any_interleaving_with_crashes_and_late_writes(
+    filling: list[Append], programs: list[list[Operation]], moves: list[tuple[str, int]]
+) -> None:
+    """The same when processes die between any two calls, deadlines pass, and writes land after they were given up."""
+    run(filling, programs, moves)
+
+
+@given(FILLING, PROGRAMS, st.lists(st.integers(0, 40), max_size=80))
+def test_any_interleaving_without_faults(
+    filling: list[Append], programs: list[list[Operation]], order: list[int]
+) -> None:
+    """Without faults nothing is answered 503 either, and the store is clean without anyone asking again."""
+    run(filling, programs, [(LET, number) for number in order])

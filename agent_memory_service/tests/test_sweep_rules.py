@@ -1,0 +1,85 @@
+"""What a sweep must find: pages of writers that died or came late, and never those of a log that lives again."""
+
+from tests.fake_clients import Fault
+from tests.fake_wire import JSON
+from tests.read_workload import Read
+from tests.rules_harness import Simulate, settled
+from tests.simulation import Simulation
+from tests.user_workload import Erase, ListSessions
+from tests.workload import Append, Delete, Replace
+
+OLD: JSON = {
+    "history": [{"role": "user", "content": f"old {number}", "timestamp": "2025-04-07"} for number in range(9)]
+}
+
+
+def pages_of(simulation: Simulation, session: str) -> list[str]:
+    return [key for key in simulation.dapr.values() if key.startswith(f"session:{session}:")]
+
+
+def test_a_delete_sweeps_the_pages_of_a_writer_that_died(simulate: Simulate) -> None:
+    """A writes the pages of a long head and dies before the head; D's tombstone allows for all of them."""
+    simulation = simulate([Append("s", "p")], [Append("t", "q"), Delete("s")], seeds={"session:s": OLD})
+    simulation.reach("0.0", "save session:s:0:0")
+    simulation.step("0.0", Fault.ANSWER_LOST)
+    simulation.replicas[0].sidecar.crash()
+    assert len(pages_of(simulation, "s")) == 3
+    simulation.complete("1.0")
+    simulation.complete("1.1")
+    assert pages_of(simulation, "s") == []
+    assert settled(simulation).deleted
+
+
+def test_a_page_that_lands_late_is_swept(simulate: Simulate) -> None:
+    """A's page is on its way while D deletes and sweeps; it lands a second later, and A is dead: swept once more."""
+    before = [Append("s", "a", size=3), Append("s", "b")]
+    simulation = simulate([Append("s", "p")], [Delete("s")], before=before)
+    simulation.reach("0.0", "save session:s:")
+    simulation.complete("1.0")
+    simulation.replicas[0].sidecar.crash()
+    while not pages_of(simulation, "s"):
+        assert simulation.tick()
+    assert settled(simulation).deleted
+
+
+def test_a_delete_soon_after_a_replace_is_swept_and_expires(simulate: Simulate) -> None:
+    """The later sweep that the replace began does not stand for that of the tombstone."""
+    before = [Append("s", "a", size=3), Append("s", "b")]
+    simulation = simulate([Replace("s", "X"), Delete("s")], before=before)
+    simulation.complete("0.0")
+    simulation.complete("0.1")
+    assert settled(simulation).deleted
+
+
+def test_a_list_revived_before_it_was_swept_keeps_its_new_pages(simulate: Simulate) -> None:
+    """The sweep of the erased list's pages is of its epoch; the list begun since has another."""
+    sessions = [[f"{name}{number}" for number in range(7)] for name in "ab"]
+    old, new = [[Append(session, "p") for session in part] for part in sessions]
+    simulation = simulate([Erase("a0"), *new], before=old)
+    for step in range(len(new) + 1):
+        simulation.complete(f"0.{step}")
+    simulation.finish()
+    assert simulation.ask(ListSessions("b0")).answer == sessions[1][::-1]
+    assert settled(simulation, "a0").deleted
+
+
+def test_a_revived_list_names_what_a_dead_erase_left_to_sweep(simulate: Simulate) -> None:
+    """The process that erased the list dies before its pages are swept; the list begun since names their epoch."""
+    sessions = [f"a{number}" for number in range(7)]
+    simulation = simulate([Erase("a0"), Append("b", "p")], before=[Append(session, "p") for session in sessions])
+    simulation.complete("0.0")
+    simulation.crash(0)
+    simulation.finish()
+    for session in sessions:
+        simulation.ask(Read(session))
+    assert settled(simulation, "b").turns == ["p"]
+
+
+def test_a_session_listed_twice_is_told_once(simulate: Simulate) -> None:
+    """A and B both list the session before either begins it; only the entry that its head names counts."""
+    simulation = simulate([Append("s", "p")], [Append("s", "q")])
+    simulation.reach("0.0", "save session:s")
+    simulation.complete("1.0")
+    simulation.complete("0.0")
+    assert simulation.ask(ListSessions("s")).answer == ["s"]
+    assert settled(simulation).turns == ["q", "p"]

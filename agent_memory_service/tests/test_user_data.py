@@ -1,0 +1,115 @@
+"""What is kept of a user: the profile, the list of sessions, and that an erase takes all of it."""
+
+import asyncio
+import json
+
+from tests.fake_time import run
+from tests.service_under_test import Service
+
+DAY_SECONDS = 24 * 60 * 60
+PROFILE = {"name": "Ann", "preferred_style": "formal", "goal": "plan"}
+
+
+def test_a_profile_can_be_initialized_again_after_a_change(service: Service) -> None:
+    """PATCH writes by etag, initialize whatever is there: Dapr must not refuse the second for the first."""
+
+    async def scenario() -> None:
+        for _ in range(2):
+            assert (await service.http.patch("/memories/u", json={"goal": "learn"})).status_code == 200
+            assert (await service.http.post("/memories/u/initialize", json=PROFILE)).status_code == 200
+            assert (await service.http.get("/memories/u")).json() == PROFILE
+
+    run(scenario())
+
+
+def test_sessions_are_listed_newest_first_by_pages(service: Service) -> None:
+    """Every session once, whatever was begun twice, replaced or deleted in between."""
+
+    async def scenario() -> None:
+        for number in range(45):
+            await service.append(f"s{number}", "t", f"hello {number}", "hi")
+        await service.http.delete("/conversations/s44")
+        await service.http.post("/conversations/s3", json={"history": []})
+        found, page = [], (await service.http.get("/memories/u/conversations?limit=10")).json()
+        while page:
+            found += [(item["session_id"], item["messages"], item["first_words"]) for item in page["conversations"]]
+            query = f"?limit=10&before={page['before']}"
+            page = page["before"] and (await service.http.get(f"/memories/u/conversations{query}")).json()
+        assert found == [(f"s{n}", 2, f"hello {n}") if n != 3 else ("s3", 0, "") for n in range(43, -1, -1)]
+
+    run(scenario())
+
+
+def test_a_session_emptied_and_continued_is_listed(service: Service) -> None:
+    """Its first words are those of its first message now."""
+
+    async def scenario() -> None:
+        await service.append("s", "t1", "old")
+        await service.http.post("/conversations/s", json={"history": []})
+        await service.append("s", "t2", "new")
+        (item,) = (await service.http.get("/memories/u/conversations")).json()["conversations"]
+        assert (item["messages"], item["first_words"]) == (1, "new")
+
+    run(scenario())
+
+
+def test_an_export_holds_all_and_an_erase_leaves_nothing(service: Service) -> None:
+    """After it tombstones without content, after a day nothing; another user's data stays."""
+
+    async def scenario() -> None:
+        await service.http.post("/memories/u/initialize", json=PROFILE)
+        for number in range(100):
+            await service.append(f"s{number % 3}", f"t{number}", f"secret {number}", f"secret answer {number}")
+        await service.append("other", "t", "kept", user="v")
+        export = (await service.http.get("/memories/u/export")).json()
+        assert export["profile"] == PROFILE
+        messages = [entry["content"] for session in export["conversations"] for entry in session["history"]]
+        assert sorted(messages) == sorted(f"secret{answer} {n}" for n in range(100) for answer in ("", " answer"))
+        assert (await service.http.delete("/memories/u")).status_code == 204
+        left = json.dumps(service.dapr.values())
+        assert "secret" not in left
+        assert "plan" not in left
+        assert (await service.append("s1", "t-late", "late")).status_code == 410
+        assert (await service.http.delete("/memories/u")).status_code == 204
+        await asyncio.sleep(DAY_SECONDS + 60)
+        assert {key for key in service.dapr.values() if "v" not in key} == {"session:other"}
+        assert await service.contents("other") == ["kept"]
+
+    run(scenario())
+
+
+def test_a_user_is_someone_new_after_an_erase(service: Service) -> None:
+    """The default profile, and a list with the sessions begun since."""
+
+    async def scenario() -> None:
+        await service.http.post("/memories/u/initialize", json=PROFILE)
+        await service.append("old", "t", "old")
+        await service.http.delete("/memories/u")
+        await service.append("new", "t", "new")
+        default = {"name": "u", "preferred_style": "casual", "goal": "chat"}
+        assert (await service.http.get("/memories/u")).json() == default
+        listed = (await service.http.get("/memories/u/conversations")).json()["conversations"]
+        assert [item["session_id"] for item in listed] == ["new"]
+        await asyncio.sleep(DAY_SECONDS + 60)
+        listed = (await service.http.get("/memories/u/conversations")).json()["conversations"]
+        assert [item["session_id"] for item in listed] == ["new"]
+
+    run(scenario())
+
+
+def test_a_session_is_its_owners(service: Service) -> None:
+    """Another user's turn, read or deletion is 403 and changes nothing."""
+
+    async def scenario() -> None:
+        await service.append("s", "t", "mine")
+        refused = [
+            await service.append("s", "t2", "theirs", user="v"),
+            await service.append("s", "t", "mine", user="v"),
+            await service.http.get("/conversations/s?user_id=v"),
+            await service.http.get("/conversations/s?last=2&user_id=v"),
+            await service.http.delete("/conversations/s?user_id=v"),
+        ]
+        assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(403, "not_owner")] * 5
+        assert await service.contents("s", "?last=2&user_id=u") == ["mine"]
+
+    run(scenario())

@@ -1,0 +1,82 @@
+"""Operations on all that is kept of a user, told apart from those on one session."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from documents import Document
+from errors import ServiceError
+from service import Memory
+from tests.history_oracle import View
+
+
+@dataclass(frozen=True)
+class Erase:
+    """Erase a user. `session` is one that the run looks at."""
+
+    session: str
+    user: str = "u"
+
+    async def run(self, memory: Memory) -> None:
+        await memory.erasure.erase(self.user)
+
+    def may(self, before: View, after: View) -> bool:
+        """Only the user's own sessions, and tombstones where there is nothing yet."""
+        return after.deleted and (before.epoch is None or (before.live and before.owner == self.user))
+
+    def agrees(self, answer: object, states: Sequence[View]) -> bool:
+        """A session that was the user's before it began is gone."""
+        return any(not state.live or state.owner != self.user for state in states)
+
+    def refusal_agrees(self, error: ServiceError, state: View) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class ListSessions:
+    """List a user's sessions."""
+
+    session: str
+    user: str = "u"
+
+    async def run(self, memory: Memory) -> list[str]:
+        page = await memory.sessions.page(self.user, None, 3)
+        found = [] if page is None else [item.session_id for item in page.sessions]
+        while page is not None and page.before is not None:
+            page = await memory.sessions.page(self.user, page.before, 3)
+            found += [] if page is None else [item.session_id for item in page.sessions]
+        return found
+
+    def may(self, before: View, after: View) -> bool:
+        return False
+
+    def agrees(self, answer: object, states: Sequence[View]) -> bool:
+        """Each session once; a live one of the user is there, any other is not."""
+        assert isinstance(answer, list)
+        times = answer.count(self.session)
+        theirs = [state.live and state.owner == self.user for state in states]
+        return (times == 0 and not all(theirs)) or (times == 1 and any(theirs))
+
+    def refusal_agrees(self, error: ServiceError, state: View) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class ChangeGoal:
+    """PATCH a user's profile. It writes to no session."""
+
+    session: str
+    user: str = "u"
+    goal: str = "learn"
+
+    async def run(self, memory: Memory) -> Document:
+        default = {"name": self.user, "preferred_style": "casual", "goal": "chat"}
+        return await memory.profiles.change(self.user, {"goal": self.goal}, default)
+
+    def may(self, before: View, after: View) -> bool:
+        return False
+
+    def agrees(self, answer: object, states: Sequence[View]) -> bool:
+        return isinstance(answer, dict) and answer["goal"] == self.goal
+
+    def refusal_agrees(self, error: ServiceError, state: View) -> bool:
+        return False

@@ -1,0 +1,190 @@
+"""What clients ask of the memory in tests: each operation with what it may write and what it may be answered.
+
+A state is a `View`. An operation "may" turn one state into another; its answer "agrees" with the states that
+existed while it ran.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import httpx
+
+from errors import NotOwner, ServiceError, SessionDeleted, SessionUnknown, SummaryConflict
+from log_reader import Slice
+from models import NewEntry, NewTurn, SummaryOffer
+from paged_log import Appended
+from service import Memory
+from settings import Settings
+from tests.history_oracle import Line, View
+
+SETTINGS = Settings.model_construct()
+WHEN = "2026-01-01T00:00:00+00:00"
+
+
+def memory_over(sidecar: httpx.AsyncBaseTransport) -> Memory:
+    """The memory as the service puts it together, over a fake sidecar."""
+    return Memory(SETTINGS, sidecar)
+
+
+class Operation(Protocol):
+    """One request of a client."""
+
+    @property
+    def session(self) -> str: ...
+
+    async def run(self, memory: Memory) -> object:
+        """Do it; raises ServiceError."""
+
+    def may(self, before: View, after: View) -> bool:
+        """Whether it may have written this change of its session."""
+
+    def agrees(self, answer: object, states: Sequence[View]) -> bool:
+        """Whether it may be answered so, when these states existed while it ran."""
+
+    def refusal_agrees(self, error: ServiceError, state: View) -> bool:
+        """Whether it may be refused so, in one of those states. An unavailable store may refuse anything."""
+
+
+def lines_of_slice(part: Slice) -> tuple[Line, ...]:
+    return tuple((entry["content"], entry.get("turn_id")) for entry in part.entries)
+
+
+@dataclass(frozen=True)
+class Common:
+    """What holds for most operations: they write nothing, and a tombstone refuses them."""
+
+    session: str
+
+    def may(self, before: View, after: View) -> bool:
+        return False
+
+    def refusal_agrees(self, error: ServiceError, state: View) -> bool:
+        return isinstance(error, SessionDeleted) and state.deleted
+
+
+@dataclass(frozen=True)
+class Append(Common):
+    """A turn of a user: always the same lines for the same turn."""
+
+    turn: str
+    user: str = "u"
+    size: int = 2
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        return tuple((f"{self.turn}.{number}", self.turn) for number in range(self.size))
+
+    async def run(self, memory: Memory) -> Appended:
+        entries = [NewEntry(role="user", content=content, timestamp=WHEN) for content, _ in self.lines]
+        turn = NewTurn(turn_id=self.turn, user_id=self.user, entries=entries)
+        return await memory.conversations.append(self.session, turn)
+
+    def may(self, before: View, after: View) -> bool:
+        if before.deleted or before.owner not in (None, self.user) or self.turn in before.turns:
+            return False
+        same_epoch = after.epoch == before.epoch or before.epoch is None
+        expected = (self.user, before.summary, (*before.lines, *self.lines))
+        return same_epoch and expected == (after.owner, after.summary, after.lines)
+
+    def agrees(self, answer: object, states: Sequence[View]) -> bool:
+        assert isinstance(answer, Appended)
+        part = answer.turn
+        end = part.first + len(self.lines)
+        return lines_of_slice(part) == self.lines and any(
+            state.lines[part.first : end] == self.lines
+            and (state.epoch, len(state.lines)) == (part.head.epoch, part.head.total)
+            for state in states
+        )
+
+    def refusal_agrees(self, error: ServiceError, state: View) -> bool:
+        stranger = isinstance(error, NotOwner) and state.live and state.owner not in (None, self.user)
+        return stranger or super().refusal_agrees(error, state)
+
+
+@dataclass(frozen=True)
+class Replace(Common):
+    """A whole history in the place of what there is; `name` makes its lines unlike any others."""
+
+    name: str
+    size: int = 5
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        return tuple((f"{self.name}.{number}", None) for number in range(self.size))
+
+    async def run(self, memory: Memory) -> None:
+        await memory.conversations.replace(
+            self.session, [{"role": "user", "content": content, "timestamp": WHEN} for content, _ in self.lines]
+        )
+
+    def may(self, before: View, after: View) -> bool:
+        fresh = after.epoch not in (None, before.epoch)
+        return (
+            not before.deleted
+            and fresh
+            and (after.lines, after.owner, after.summary)
+            == (
+                self.lines,
+                before.owner,
+                None,
+            )
+        )
+
+    def agrees(self, answer: object, states: Sequence[View]) -> bool:
+        return any(state.lines[: self.size] == self.lines for state in states)
+
+
+@dataclass(frozen=True)
+class Delete(Common):
+    """Delete a session, claiming to be `user` or nobody."""
+
+    user: str | None = None
+
+    async def run(self, memory: Memory) -> None:
+        await memory.conversations.delete(self.session, self.user)
+
+    def may(self, before: View, after: View) -> bool:
+        return before.live and after.deleted and self.user in (None, before.owner or self.user)
+
+    def agrees(self, answer: object, states: Sequence[View]) -> bool:
+        return any(not state.live for state in states)
+
+    def refusal_agrees(self, error: ServiceError, state: View) -> bool:
+        return isinstance(error, NotOwner) and state.live and state.owner not in (None, self.user)
+
+
+@dataclass(frozen=True)
+class Summarize(Common):
+    """Read the session, then offer a summary of the messages read but for the newest `keep`."""
+
+    text: str
+    keep: int = 1
+
+    async def run(self, memory: Memory) -> tuple[str, int] | None:
+        part = await memory.conversations.newest(self.session, 2)
+        if part is None:
+            return None
+        through = max(0, part.head.total - self.keep)
+        await memory.conversations.summarize(
+            self.session, SummaryOffer(text=self.text, through=through, epoch=part.head.epoch)
+        )
+        return part.head.epoch, through
+
+    def may(self, before: View, after: View) -> bool:
+        if not before.live or after.summary is None or after.summary[0] != self.text:
+            return False
+        forward = before.summary is None or before.summary[1] <= after.summary[1] <= len(before.lines)
+        kept = (before.epoch, before.owner, before.lines) == (after.epoch, after.owner, after.lines)
+        return forward and kept
+
+    def agrees(self, answer: object, states: Sequence[View]) -> bool:
+        if answer is None:
+            return View() in states
+        assert isinstance(answer, tuple)
+        epoch, through = answer
+        return any((state.epoch, state.summary) == (epoch, (self.text, through)) for state in states)
+
+    def refusal_agrees(self, error: ServiceError, state: View) -> bool:
+        absent = isinstance(error, SessionUnknown) and state.epoch is None
+        return absent or isinstance(error, SummaryConflict) or super().refusal_agrees(error, state)

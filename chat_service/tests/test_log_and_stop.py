@@ -1,0 +1,152 @@
+"""What a turn leaves in the log, and how the service stops."""
+
+import asyncio
+import logging
+import re
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from starlette.types import Message
+
+from settings import Settings
+from tests.asgi_calls import settled
+from tests.scripted_memory import ScriptedMemory, sidecar_failure
+from tests.scripted_model import ScriptedModel
+
+HELLO = {"user_id": "alice", "text": "my secret plan", "metadata": {"session_id": "s1"}}
+
+
+class Lifespan:
+    """The app's lifespan, begun and ended by a test as a server would."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._said: asyncio.Queue[Message] = asyncio.Queue()
+        self._heard: asyncio.Queue[Message] = asyncio.Queue()
+        self._task = asyncio.create_task(app({"type": "lifespan"}, self._said.get, self._heard.put))
+
+    async def begin(self) -> None:
+        """Start the service."""
+        await self._said.put({"type": "lifespan.startup"})
+        assert (await self._heard.get())["type"] == "lifespan.startup.complete"
+
+    def stop(self) -> None:
+        """Ask the service to stop."""
+        self._said.put_nowait({"type": "lifespan.shutdown"})
+
+    async def ended(self) -> None:
+        """Wait until it has."""
+        async with asyncio.timeout(5):
+            assert (await self._heard.get())["type"] == "lifespan.shutdown.complete"
+            await self._task
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """The service stops quickly."""
+    return Settings(llm_base_url="http://model.test/v1", save_timeout_seconds=0.05, shutdown_timeout_seconds=0.05)
+
+
+async def test_one_line_for_a_turn(
+    client: httpx.AsyncClient, model: ScriptedModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A turn leaves one line: ids, outcome, durations of its parts, and nothing of what was said."""
+    caplog.set_level(logging.INFO)
+    answer = await client.post("/chat/", json=HELLO)
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("chat_service")]
+    assert len(lines) == 1
+    number = r"\d+\.\d"
+    assert re.fullmatch(
+        rf"turn user=alice session=s1 turn_id={answer.json()['metadata']['turn_id']} trace=[0-9a-f]{{32}} "
+        rf"status=200 history=saved memory=ok model=gemini-3.8-flash "
+        rf"read_ms={number} model_ms={number} save_ms={number} total_ms={number}",
+        lines[0],
+    )
+    assert "secret plan" not in caplog.text
+
+
+async def test_client_mistakes_leave_no_trace(client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+    """Bad input is no event: no stack trace, no error."""
+    for content in (b"{", b'{"user_id": "a", "text": ""}', b"x" * 2_000_000):
+        await client.post("/chat/", content=content, headers={"content-type": "application/json"})
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_running_turn_is_finished_at_stop(
+    app: FastAPI, client: httpx.AsyncClient, model: ScriptedModel, memory: ScriptedMemory, settings: Settings
+) -> None:
+    """The service waits for a running turn, which is answered and saved."""
+    settings.shutdown_timeout_seconds = 5
+    lifespan = Lifespan(app)
+    await lifespan.begin()
+    model.gate.clear()
+    turn = asyncio.create_task(client.post("/chat/", json=HELLO))
+    await model.until_asked()
+    lifespan.stop()
+    await settled()
+    model.gate.set()
+    assert (await turn).json()["metadata"]["history"] == "saved"
+    await lifespan.ended()
+    assert len(memory.sessions["s1"].entries) == 2
+
+
+async def test_late_turn_is_stopped(
+    app: FastAPI, client: httpx.AsyncClient, model: ScriptedModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A turn that outlasts the stated time is ended: its client is told so, and so is the log."""
+    lifespan = Lifespan(app)
+    await lifespan.begin()
+    model.gate.clear()
+    turn = asyncio.create_task(client.post("/chat/", json=HELLO))
+    await model.until_asked()
+    lifespan.stop()
+    answer = await turn
+    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "stopping", "5")
+    await lifespan.ended()
+    assert "status=503 code=stopping" in caplog.text
+
+
+async def test_pending_save_is_tried_once_more_at_stop(
+    app: FastAPI, client: httpx.AsyncClient, memory: ScriptedMemory, settings: Settings
+) -> None:
+    """At stop a save that waits for its next attempt makes it at once, instead of being lost."""
+    settings.save_timeout_seconds = 5
+    lifespan = Lifespan(app)
+    await lifespan.begin()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("saving.FIRST_PAUSE_SECONDS", 3_600.0)
+        patch.setattr("saving.LONGEST_PAUSE_SECONDS", 3_600.0)
+        memory.answer_next("append", sidecar_failure())
+        turn = asyncio.create_task(client.post("/chat/", json=HELLO))
+        await memory.until(lambda: len(memory.calls("append")) == 1)
+        await settled()
+        lifespan.stop()
+        assert (await turn).json()["metadata"]["history"] == "saved"
+    await lifespan.ended()
+
+
+async def test_summary_does_not_delay_the_stop(
+    app: FastAPI, client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel, settings: Settings
+) -> None:
+    """A summary being written costs nothing but the work, so it is dropped at once."""
+    settings.shutdown_timeout_seconds = 3_600
+    memory.remember("s1", "alice", *[("user", "a"), ("assistant", "b")] * 8)
+    lifespan = Lifespan(app)
+    await lifespan.begin()
+    await client.post("/chat/", json=HELLO)
+    model.gate.clear()
+    await model.until_asked(2)
+    lifespan.stop()
+    await lifespan.ended()
+
+
+async def test_fault_of_our_own_is_answered_without_its_words(
+    app: FastAPI, memory: ScriptedMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug is a 500 in the one error shape; nobody is left waiting."""
+    monkeypatch.setattr("turns.model_input", None)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    async with httpx.AsyncClient(transport=transport, base_url="http://chat.test") as client:
+        answer = await client.post("/chat/", json=HELLO)
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")

@@ -1,0 +1,150 @@
+"""The offline model: the tutorial's dialogues, the same every time, and honesty about the rest."""
+
+import re
+
+import httpx
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from main import create_app
+from models import ConversationEntry, Profile
+from offline_replies import HONEST, MAX_OFFLINE_SUMMARY_CHARS, Said, reply_to
+from prompts import SUMMARY_INSTRUCTIONS, chat_instructions, summary_task
+from settings import Settings
+from tests.scripted_memory import ScriptedMemory
+
+JUNAID = Profile(name="Junaid", preferred_style="formal", goal="schedule tasks")
+TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+
+
+async def unreachable(request: httpx2.Request) -> httpx2.Response:
+    """No network."""
+    raise AssertionError(request.url)
+
+
+@pytest.fixture
+def app(memory: ScriptedMemory) -> FastAPI:
+    """The service without any model set."""
+    return create_app(
+        Settings(),
+        memory_transport=httpx.MockTransport(memory.handle),
+        model_transport=httpx2.MockTransport(unreachable),
+    )
+
+
+def said(*texts: str, instructions: str = chat_instructions(JUNAID, None)) -> str | None:
+    """What the model says to the last of these texts, the user's and its own in turn."""
+    messages = [ConversationEntry(role=("user", "assistant")[it % 2], content=text) for it, text in enumerate(texts)]
+    return reply_to(instructions, Said(messages, None), ["get_current_time"])
+
+
+@pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])
+async def test_dialogue_of_the_tutorial(client: httpx.AsyncClient, memory: ScriptedMemory, path: str) -> None:
+    """The tutorial's four messages get the tutorial's replies, streamed or not."""
+    memory.profiles["junaid"] = JUNAID.model_dump()
+
+    async def say(text: str) -> str:
+        body = {"user_id": "junaid", "text": text, "metadata": {"session_id": "s1"}}
+        answer = await client.post(path, json=body)
+        if path == "/chat/":
+            assert answer.json()["metadata"]["model"] == "offline"
+        assert '"model":"offline"' in answer.text
+        return str(memory.sessions["s1"].entries[-1]["content"])
+
+    assert await say("Hello") == "Hello Junaid, how may I help you today?"
+    time_told = await say("What time is it?")
+    assert re.fullmatch(rf"The current time is {TIME}\. How may I further assist you\?", time_told)
+    known = await say("What have we talked about and what do you know about me?")
+    assert "I know your name is Junaid and that your goal is to schedule tasks." in known
+    assert '"What time is it?"' in known
+    assert await say("What were my last 2 messages?") == (
+        "Your last two messages were:\n\n"
+        '1. "What time is it?"\n'
+        '2. "What have we talked about and what do you know about me?"'
+    )
+
+
+async def test_stream_comes_in_pieces(client: httpx.AsyncClient) -> None:
+    """The offline model streams as a real one does."""
+    answer = await client.post("/chat/stream", json={"user_id": "junaid", "text": "Hello"})
+    assert answer.text.count("event: delta") > 3
+
+
+@pytest.mark.parametrize(
+    ("style", "greeting"),
+    [
+        ("formal", "Hello Junaid, how may I help you today?"),
+        ("very Formal", "Hello Junaid, how may I help you today?"),
+        ("informal", "Hi Junaid! What can I do for you?"),
+        ("casual", "Hi Junaid! What can I do for you?"),
+    ],
+)
+def test_greets_in_the_preferred_style(style: str, greeting: str) -> None:
+    """A greeting follows the user's name and style."""
+    profile = Profile(name="Junaid", preferred_style=style, goal="chat")
+    assert said("Hello", instructions=chat_instructions(profile, None)) == greeting
+
+
+@pytest.mark.parametrize("question", ["What time is it?", "what's the time", "Tell me the current time please"])
+def test_time_is_got_from_the_tool(question: str) -> None:
+    """A question for the time is a call of the tool, and no guess."""
+    assert said(question) is None
+
+
+def test_without_the_tool_there_is_no_time() -> None:
+    """Where the tool is not offered, the model does not call it."""
+    assert reply_to(None, Said([ConversationEntry(role="user", content="What time is it?")], None), []) == HONEST
+
+
+@pytest.mark.parametrize(
+    ("texts", "reply"),
+    [
+        (["What were my last 2 messages?"], "This is your first message in this session."),
+        (["a", "b", "my last message?"], 'Your last message was:\n\n1. "a"'),
+        (["a", "b", "c", "d", "my last three messages?"], "You have sent only two messages before this one"),
+        (["a", "b", "c", "d", "my last messages?"], 'Your last two messages were:\n\n1. "a"\n2. "c"'),
+    ],
+)
+def test_lists_the_last_messages(texts: list[str], reply: str) -> None:
+    """The user's own messages are listed, the present one left out."""
+    assert (said(*texts) or "").startswith(reply)
+
+
+def test_begins_a_conversation() -> None:
+    """With nothing said before, it says so."""
+    reply = said("What have we talked about and what do you know about me?")
+    assert (reply or "").startswith("We have just begun our conversation. I know your name is Junaid")
+
+
+def test_tells_of_the_summary() -> None:
+    """What the summary holds was talked about too."""
+    told = said("What have we talked about?", instructions=chat_instructions(JUNAID, "They planned a trip."))
+    assert told == "Earlier in our conversation: They planned a trip."
+
+
+@pytest.mark.parametrize("text", ["Write me a poem", "", "2 + 2?", "hidden agenda", "How often did we talk last time?"])
+def test_to_everything_else_it_is_honest(text: str) -> None:
+    """It never pretends to be a real model."""
+    assert said(text) == HONEST
+
+
+def test_summary_keeps_what_was_written() -> None:
+    """The summary holds the earlier one and what the user wrote since, within its length."""
+    messages = [
+        ConversationEntry(role="user", content="Plan a trip"),
+        ConversationEntry(role="assistant", content="Ok"),
+    ]
+    first = said(summary_task(None, messages), instructions=SUMMARY_INSTRUCTIONS)
+    assert first == 'The user wrote: "Plan a trip".'
+    second = said(summary_task(first, messages), instructions=SUMMARY_INSTRUCTIONS)
+    assert second == 'The user wrote: "Plan a trip"; "Plan a trip".'
+    many = [ConversationEntry(role="user", content=f"note {number} " + "x" * 100) for number in range(50)]
+    long = said(summary_task(second, many), instructions=SUMMARY_INSTRUCTIONS) or ""
+    assert len(long) < MAX_OFFLINE_SUMMARY_CHARS + 50
+    assert "note 49" in long
+
+
+def test_same_input_same_reply() -> None:
+    """It has no memory and no chance of its own."""
+    assert len({said("Hello") for _ in range(3)}) == 1

@@ -1,0 +1,121 @@
+"""The reply as it comes: which events, when they go out, and what a client that goes away leaves behind."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import fastapi.routing
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from tests.asgi_calls import StreamedCall
+from tests.scripted_memory import ScriptedMemory, sidecar_failure
+from tests.scripted_model import ScriptedModel, events, streamed, streamed_tool_call, text_events
+
+HELLO: dict[str, object] = {"user_id": "alice", "text": "Hello", "metadata": {"session_id": "s1"}}
+
+
+def parsed(stream: str) -> list[tuple[str, dict[str, object]]]:
+    """The events of a stream, each with its data."""
+    found = []
+    for block in stream.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if fields:
+            found.append((fields["event"], json.loads(fields["data"])))
+    return found
+
+
+class HeldModel:
+    """A streamed reply of two pieces, the second held back until it is let go."""
+
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The events of the reply."""
+        first, *rest = text_events("Good", " day.")
+        yield first
+        await self.go_on.wait()
+        for event in rest:
+            yield event
+
+
+async def test_pieces_then_the_whole(client: httpx.AsyncClient, model: ScriptedModel, memory: ScriptedMemory) -> None:
+    """Each piece is a `delta`, and `done` has the same body as an answer of `/chat/`."""
+    model.answer(streamed("Good", " ", "day."))
+    answer = await client.post("/chat/stream", json=HELLO)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    told = parsed(answer.text)
+    assert told[:-1] == [("delta", {"text": piece}) for piece in ("Good", " ", "day.")]
+    name, done = told[-1]
+    assert (name, done["reply"], done["user_id"]) == ("done", "Good day.", "alice")
+    whole = (await client.post("/chat/", json=HELLO)).json()
+    assert done.keys() == whole.keys()
+    assert [entry["content"] for entry in memory.sessions["s1"].entries[:2]] == ["Hello", "Good day."]
+
+
+async def test_tool_call_is_an_event(client: httpx.AsyncClient, model: ScriptedModel) -> None:
+    """A tool that the model calls is told before the reply, and its result reaches the model."""
+    model.answer(streamed_tool_call(), streamed("It is late."))
+    told = parsed((await client.post("/chat/stream", json=HELLO)).text)
+    assert [name for name, _ in told] == ["tool", "delta", "done"]
+    assert told[0][1] == {"name": "get_current_time", "arguments": "{}"}
+    assert model.asked[1].messages[-1]["role"] == "tool"
+    assert str(model.asked[1].messages[-1]["content"]).endswith("UTC")
+
+
+async def test_each_piece_goes_out_as_it_comes(app: FastAPI, model: ScriptedModel) -> None:
+    """The first piece is with the client while the model still thinks about the second."""
+    held = HeldModel()
+
+    model.answer(events(held.pieces()))
+    async with StreamedCall(app, "/chat/stream", HELLO) as call:
+        await call.until(lambda seen: '{"text":"Good"}' in seen)
+        assert " day." not in call.text
+        held.go_on.set()
+        assert "event: done" in await call.ended()
+
+
+async def test_quiet_stream_is_kept_alive(app: FastAPI, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the model is silent, comments keep the connection open."""
+    monkeypatch.setattr(fastapi.routing, "_PING_INTERVAL", 0.01)
+    held = HeldModel()
+    model.answer(events(held.pieces()))
+    async with StreamedCall(app, "/chat/stream", HELLO) as call:
+        await call.until(lambda seen: ": ping" in seen)
+        held.go_on.set()
+        assert "event: done" in await call.ended()
+
+
+@pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])
+async def test_turn_goes_on_when_the_client_is_gone(
+    app: FastAPI, model: ScriptedModel, memory: ScriptedMemory, path: str
+) -> None:
+    """A client that disconnects does not undo its turn: it ends, is saved, and its key gets the reply."""
+    held = HeldModel()
+    model.answer(events(held.pieces()))
+    key = {"Idempotency-Key": "k1"}
+    async with StreamedCall(app, "/chat/stream", HELLO, key) as call:
+        await call.until(lambda seen: "Good" in seen)
+        call.hang_up()
+    held.go_on.set()
+    await memory.until(lambda: "s1" in memory.sessions)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://chat.test") as client:
+        assert "Good day." in (await client.post(path, json=HELLO, headers=key)).text
+    assert len(model.asked) == 1
+
+
+async def test_failed_save_is_told_at_the_end(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
+    """The pieces go out whatever becomes of the save; `done` says that it failed."""
+    memory.answer_always(sidecar_failure(), "append")
+    name, done = parsed((await client.post("/chat/stream", json=HELLO)).text)[-1]
+    assert (name, done["metadata"]["history"], done["metadata"]["code"]) == ("done", "not_saved", "memory_unavailable")  # type: ignore[index]
+
+
+async def test_empty_text_and_strangers_have_their_status(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
+    """Until the first event a failure is an ordinary HTTP answer."""
+    memory.remember("s1", "bob", ("user", "Mine"), ("assistant", "Yes"))
+    assert (await client.post("/chat/stream", json={**HELLO, "text": " "})).status_code == 400
+    answer = await client.post("/chat/stream", json=HELLO)
+    assert (answer.status_code, answer.json()["code"]) == (403, "not_owner")
