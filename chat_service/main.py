@@ -16,6 +16,7 @@ from callbacks import Callbacks, open_callback_http
 from chat_agent import ChatAgent
 from error_handlers import add_error_handlers
 from health import Readiness
+from left_streams import LeftStreams
 from lifecycle import Background
 from memory_client import MemoryClient, open_memory_http
 from providers import Provider, choose_provider
@@ -79,6 +80,7 @@ def create_app(
         allow_methods=["*"],
         allow_headers=["*"],
     )
+    app.add_middleware(LeftStreams)
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
     add_error_handlers(app)
     app.include_router(router)
