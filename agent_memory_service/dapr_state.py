@@ -83,13 +83,15 @@ class DaprState:
     def __init__(self, transport: httpx.AsyncBaseTransport, settings: Settings) -> None:
         self._transport = transport
         self._url = f"{settings.sidecar_url}/v1.0/state/{quote(settings.state_store, safe='')}"
+        self._save_url = httpx.URL(self._url)
+        self._bulk_url = httpx.URL(f"{self._url}/bulk")
         self._headers = {"content-type": "application/json"}
         if settings.dapr_api_token:
             self._headers["dapr-api-token"] = settings.dapr_api_token
 
     async def get(self, key: str) -> Stored | None:
         """The document at `key`, or None. Raises StoreUnavailable."""
-        answer = await self._call("GET", f"/{quote(key, safe='')}")
+        answer = await self._call("GET", self._key_url(key))
         if answer.status_code == 204:
             return None
         if answer.status_code != 200:
@@ -135,13 +137,13 @@ class DaprState:
             await asyncio.gather(*map(self._delete, present[at : at + CALLS_AT_ONCE]))
 
     async def _delete(self, key: str) -> None:
-        answer = await self._call("DELETE", f"/{quote(key, safe='')}")
+        answer = await self._call("DELETE", self._key_url(key))
         if answer.status_code != 204:
             raise StoreUnavailable
 
     async def _get_chunk(self, keys: Sequence[str]) -> list[Document | None]:
         body = to_json({"keys": keys, "parallelism": CALLS_AT_ONCE})
-        answer = await self._call("POST", "/bulk", body)
+        answer = await self._call("POST", self._bulk_url, body)
         if answer.status_code != 200:
             raise StoreUnavailable
         items = {item["key"]: item for item in from_json(answer.content)}
@@ -154,7 +156,7 @@ class DaprState:
         if len(body) > REQUEST_BYTES:
             raise TooLarge("This is more than the store takes at once (4 MiB). Send a shorter history.")
         try:
-            answer = await self._call("POST", "", body)
+            answer = await self._call("POST", self._save_url, body)
         except StoreUnavailable as error:
             raise WriteUncertain from error
         if answer.status_code == 409:
@@ -162,9 +164,13 @@ class DaprState:
         if answer.status_code != 204:
             raise WriteUncertain
 
-    async def _call(self, method: str, path: str, body: bytes | None = None) -> httpx.Response:
+    def _key_url(self, key: str) -> httpx.URL:
+        """Where a key is read and deleted; it is quoted whole."""
+        return httpx.URL(f"{self._url}/{quote(key, safe='')}")
+
+    async def _call(self, method: str, url: httpx.URL, body: bytes | None = None) -> httpx.Response:
         headers = self._headers | trace_headers.get({})
-        request = httpx.Request(method, self._url + path, headers=headers, content=body, extensions=TIME_LIMITS)
+        request = httpx.Request(method, url, headers=headers, content=body, extensions=TIME_LIMITS)
         try:
             async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
                 answer = await self._transport.handle_async_request(request)
