@@ -23,24 +23,13 @@ def sidecar_command(app_id: str, app_port: int, http_port: int, state: Path) -> 
         return [str(BIN / "local-sidecar"), *common, "--state-path", str(state)]
     grpc, internal, public = free_ports(3)
     return [
-        *(DAPRD, *common, "--config", str(own_names(state.parent))),
+        *(DAPRD, *common, "--config", str(ROOT / "components" / "config.yaml")),
         *("--dapr-grpc-port", str(grpc), "--dapr-internal-grpc-port", str(internal)),
         *("--dapr-public-port", str(public), "--dapr-listen-addresses", "127.0.0.1"),
         *("--placement-host-address", "", "--enable-metrics=false", "--log-level", "warn"),
     ]
 
 
-def own_names(folder: Path) -> Path:
-    """A configuration of Dapr by which the sidecars of one system find each other, and no others."""
-    names = f"component: sqlite, version: v1, configuration: {{connectionString: '{folder / 'names.db'}'}}"
-    config = folder / "config.yaml"
-    config.write_text(
-        "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata: {name: config}\n"
-        f"spec: {{nameResolution: {{{names}}}}}\n"
-    )
-    return config
-
-
 def sidecar_environment(folder: Path) -> dict[str, str]:
-    """As `own_names`, for local sidecars; Dapr's take the address to be found at."""
+    """Local sidecars of one system find each other, and no others; Dapr's take the address to be found at."""
     return {"LOCAL_SIDECAR_REGISTRY": str(folder / "registry"), "DAPR_HOST_IP": "127.0.0.1"}
