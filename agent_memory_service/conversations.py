@@ -41,7 +41,10 @@ class Conversations:
             listed = await self._sessions.add(turn.user_id, session_id)
             return {**fields, **listed, **_first_words(head.history if head and head.history else entries)}
 
-        return await self._log.append(session_key(session_id), turn.turn_id, entries, admit)
+        key = session_key(session_id)
+        done = await self._log.append(key, turn.turn_id, entries, admit)
+        self._sweeper.later(key, done.turn.head)  # what a replace left unswept, if its process died
+        return done
 
     async def whole(self, session_id: str, user_id: str | None = None) -> Slice | None:
         """The whole history, or None where there is no such session."""

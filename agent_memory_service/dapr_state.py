@@ -37,7 +37,10 @@ FOREVER = -1
 BULK_SAVE_BYTES = 512 * 1024
 """Of several documents saved in one call: short enough for a slow store's time limit, few enough calls."""
 BULK_KEYS = 200
-"""Keys of one bulk read: about half a megabyte of pages."""
+"""Keys of one bulk read: half a megabyte of pages where messages are short."""
+BULK_TIMEOUT_SECONDS = 10.0
+"""For one bulk read: pages of the longest messages are a megabyte each. A store that is down has failed the head's
+read before."""
 CALLS_AT_ONCE = 16
 """Calls one operation has under way at once when it deletes many keys."""
 
@@ -143,7 +146,7 @@ class DaprState:
 
     async def _get_chunk(self, keys: Sequence[str]) -> list[Document | None]:
         body = to_json({"keys": keys, "parallelism": CALLS_AT_ONCE})
-        answer = await self._call("POST", self._bulk_url, body)
+        answer = await self._call("POST", self._bulk_url, body, BULK_TIMEOUT_SECONDS)
         if answer.status_code != 200:
             raise StoreUnavailable
         items = {item["key"]: item for item in from_json(answer.content)}
@@ -168,11 +171,13 @@ class DaprState:
         """Where a key is read and deleted; it is quoted whole."""
         return httpx.URL(f"{self._url}/{quote(key, safe='')}")
 
-    async def _call(self, method: str, url: httpx.URL, body: bytes | None = None) -> httpx.Response:
+    async def _call(
+        self, method: str, url: httpx.URL, body: bytes | None = None, timeout_seconds: float = CALL_TIMEOUT_SECONDS
+    ) -> httpx.Response:
         headers = self._headers | trace_headers.get({})
         request = httpx.Request(method, url, headers=headers, content=body, extensions=TIME_LIMITS)
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
+            async with asyncio.timeout(timeout_seconds):
                 answer = await self._transport.handle_async_request(request)
                 await answer.aread()
         except (httpx.HTTPError, ClientError, OSError) as error:  # TimeoutError is an OSError

@@ -15,16 +15,15 @@ _MEANINGS = {
     410: "The session was deleted",
     413: "More than the store takes at once",
     422: "The request is not understood; `detail` lists why",
-    500: "A part of the history is missing in the store",
+    500: "A part of a history is missing in the store, or the service failed",
     503: "The store does not answer, or too many writers at once; repeat after Retry-After seconds",
 }
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The errors of a route for its OpenAPI description; every route may answer 401, 422 and 503."""
-    return {
-        status: {"model": ErrorBody, "description": _MEANINGS[status]} for status in sorted({401, 422, 503, *statuses})
-    }
+    """The errors of a route for its OpenAPI description; every route may answer 401, 422, 500 and 503."""
+    told = sorted({401, 422, 500, 503, *statuses})
+    return {status: {"model": ErrorBody, "description": _MEANINGS[status]} for status in told}
 
 
 async def _memory(request: Request) -> Memory:

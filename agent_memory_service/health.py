@@ -1,5 +1,6 @@
 """Whether the service can do its work: asked through its sidecar, of its store."""
 
+import asyncio
 import time
 
 from dapr_state import DaprState
@@ -16,19 +17,22 @@ class Readiness:
 
     def __init__(self, state: DaprState) -> None:
         self._state = state
-        self._ready = False
+        self._asking = asyncio.Lock()
+        self._failure: StoreUnavailable | None = None
         self._until = 0.0
 
-    async def ready(self) -> bool:
-        """Whether the store answers, as of at most a second ago."""
-        if time.monotonic() >= self._until:
-            self._ready = await self._ask()
-            self._until = time.monotonic() + CACHED_SECONDS
-        return self._ready
+    async def check(self) -> None:
+        """Raise StoreUnavailable where the store does not answer, as of at most a second ago."""
+        async with self._asking:
+            if time.monotonic() >= self._until:
+                self._failure = await self._ask()
+                self._until = time.monotonic() + CACHED_SECONDS
+        if self._failure is not None:
+            raise self._failure
 
-    async def _ask(self) -> bool:
+    async def _ask(self) -> StoreUnavailable | None:
         try:
             await self._state.get(PROBE_KEY)
-        except StoreUnavailable:
-            return False
-        return True
+        except StoreUnavailable as failure:
+            return failure
+        return None

@@ -13,11 +13,11 @@ import tutorial_routes
 from documents import Document, Entry
 from gate import Gate
 from service import Memory
-from settings import Settings
+from settings import load
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 
-settings = Settings()
+settings = load()
 memory = Memory(settings)
 
 

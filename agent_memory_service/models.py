@@ -27,6 +27,8 @@ SessionId = Annotated[Identifier, Path(examples=["session-1"])]
 UserId = Annotated[Identifier, Path(examples=["junaid"])]
 UserIdQuery = Annotated[Identifier | None, Query(description="refuse if the session is another user's")]
 Cursor = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}(-[0-9a-f]{1,32})?$")]
+Text = Annotated[str, StringConstraints(max_length=ENTRY_BYTES)]
+"""Text that can be stored: the constraint also refuses lone surrogates, which no UTF-8 can carry."""
 ProfileField = Annotated[str, StringConstraints(max_length=2_000)]
 
 
@@ -67,6 +69,10 @@ class ConversationEntry(BaseModel):
 
 class NewEntry(ConversationEntry):
     """One message to keep."""
+
+    role: Text
+    content: Text
+    timestamp: Text = Field(default_factory=now)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -31,7 +31,7 @@ class Head:
     history: Sequence[Entry] = ()
     sealed: int = 0
     epoch: str = TUTORIAL_EPOCH
-    turns: str = recent_turns.NONE
+    turns: str = recent_turns.EMPTY
     was: tuple[tuple[str, int], ...] = ()
     deleted: bool = False
     fields: Document = field(default_factory=dict)
@@ -64,7 +64,7 @@ def parse(document: Document) -> Head:
         history=cast(list[Entry], document.get("history") or []),
         sealed=cast(int, document.get("sealed", 0)),
         epoch=cast(str, document.get("epoch", TUTORIAL_EPOCH)),
-        turns=cast(str, document.get("turns", recent_turns.NONE)),
+        turns=cast(str, document.get("turns", recent_turns.EMPTY)),
         was=tuple((epoch, pages) for epoch, pages in cast(list[tuple[str, int]], document.get("was", []))),
         deleted=bool(document.get("deleted", False)),
         fields={name: value for name, value in document.items() if name not in known},

@@ -32,7 +32,7 @@ Decide: TypeAlias = Callable[[Head | None], Awaitable[Write | None]]
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """A turn that is in the log; `replayed` where it was there before."""
+    """A turn that is in the log; `replayed` where it was there before it was asked for."""
 
     turn: Slice
     replayed: bool
@@ -40,11 +40,15 @@ class Appended:
 
 @dataclass(eq=False, slots=True)
 class _Offer:
-    """A turn that waits to be added, and what became of it: the head that holds it, or a refusal."""
+    """A turn that waits to be added, and what became of it: the head that holds it, or a refusal.
+
+    `tried` once a write with it was attempted: found after that, it is this very offer's.
+    """
 
     turn_id: str
     entries: Sequence[Entry]
     admit: Admit
+    tried: bool = False
     replayed: bool = False
     head: Head | None = None
     refusal: ServiceError | None = None
@@ -100,6 +104,7 @@ class PagedLog(LogReader):
     async def _add(self, key: str, sealed: dict[str, list[str]], first: _Offer, waiting: Sequence[_Offer]) -> Head:
         """Add the first turn, and as many that wait as one write takes; tell each what became of it."""
         taken: list[_Offer] = []
+        refused: list[tuple[_Offer, ServiceError]] = []
 
         async def decide(head: Head | None) -> Write | None:
             grown = before = page_plan.begun(head)
@@ -112,11 +117,13 @@ class PagedLog(LogReader):
                 except ServiceError as refusal:
                     if offer is first:
                         raise
-                    offer.refusal = refusal
+                    refused.append((offer, refusal))
                     continue
                 taken.append(offer)
-                offer.replayed = recent_turns.find(grown.turns, offer.turn_id) is not None
-                if not offer.replayed:
+                found = recent_turns.find(grown.turns, offer.turn_id) is not None
+                offer.replayed = found and not offer.tried
+                if not found:
+                    offer.tried = True
                     grown = page_plan.grown(grown, offer.turn_id, offer.entries, fields)
                     room -= len(offer.entries)
             if grown is before:
@@ -125,8 +132,11 @@ class PagedLog(LogReader):
             return Write(page_plan.sealed_off(grown, pages), page_plan.pages_of(key, grown, pages))
 
         head = cast(Head, await self._attempt(key, sealed, decide))
+        # Only now: had another's write come first, these would be refused or taken on what never was.
         for offer in taken:
             offer.head = head
+        for offer, refusal in refused:
+            offer.refusal = refusal
         return head
 
     async def _attempt(self, key: str, sealed: dict[str, list[str]], decide: Decide) -> Head | None:

@@ -32,7 +32,7 @@ class Profiles:
         """Change some fields of the profile, or of the default one where there is none. Returns the whole."""
 
         def changed(profile: Document) -> Document:
-            return {**(profile or default), **changes}
+            return {**(profile or default), **changes} if changes else profile
 
         return await self._revise(user_id, changed, FOREVER)
 

@@ -14,7 +14,7 @@ REMEMBERED = 128
 _DIGEST = 15
 """Characters, of 6 bits each: two of the 128 turns share a digest once in 10^23 appends."""
 _SLOT = _DIGEST + 1
-NONE = "." * (_SLOT * REMEMBERED)
+EMPTY = "." * (_SLOT * REMEMBERED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from fastapi.responses import JSONResponse
 
 import views
 from dependencies import MemoryDep, errors
@@ -12,6 +11,7 @@ from models import (
     SESSIONS_ON_A_PAGE,
     AppendedTurn,
     Cursor,
+    ErrorBody,
     Export,
     NewTurn,
     ProfileChange,
@@ -34,7 +34,7 @@ router = APIRouter()
     "/conversations/{session_id}/turns",
     status_code=201,
     responses={
-        **errors(403, 410, 413, 500),
+        **errors(403, 410, 413),
         200: {"model": AppendedTurn, "description": "Was there before", **REPLAYED},
     },
 )
@@ -47,7 +47,7 @@ async def append_turn(memory: MemoryDep, session_id: SessionId, turn: NewTurn, r
     return views.appended(session_id, turn.turn_id, done)
 
 
-@router.put("/conversations/{session_id}/summary", responses=errors(404, 409, 410))
+@router.put("/conversations/{session_id}/summary", responses=errors(404, 409, 410, 413))
 async def put_summary(memory: MemoryDep, session_id: SessionId, offer: SummaryOffer) -> Summary:
     """Keep a summary of the first `through` messages; it only ever moves forward."""
     await memory.conversations.summarize(session_id, offer)
@@ -60,12 +60,13 @@ async def delete_conversation(memory: MemoryDep, session_id: SessionId, user_id:
     await memory.conversations.delete(session_id, user_id)
 
 
-@router.patch("/memories/{user_id}", responses=errors())
+@router.patch("/memories/{user_id}", responses=errors(413))
 async def change_memories(memory: MemoryDep, user_id: UserId, change: ProfileChange) -> UserMetadata:
     """Change some fields of a profile. Answers the whole."""
     changes = change.model_dump(exclude_none=True)
     default = default_profile(user_id).model_dump()
-    return UserMetadata.model_validate(await memory.profiles.change(user_id, changes, default))
+    profile = await memory.profiles.change(user_id, changes, default)
+    return UserMetadata.model_validate(profile or default)
 
 
 @router.get("/memories/{user_id}/conversations", responses=errors(409))
@@ -83,7 +84,7 @@ async def list_conversations(
     return views.session_page(page)
 
 
-@router.get("/memories/{user_id}/export", responses=errors(500))
+@router.get("/memories/{user_id}/export", responses=errors())
 async def export_memories(memory: MemoryDep, user_id: UserId) -> Export:
     """Everything that is kept about a user."""
     profile = await memory.profiles.get(user_id)
@@ -117,9 +118,8 @@ async def live() -> dict[str, str]:
     return {"status": "live"}
 
 
-@router.get("/health/ready", responses={503: {"description": "The store does not answer through the sidecar"}})
-async def ready(memory: MemoryDep) -> JSONResponse:
+@router.get("/health/ready", responses={503: {"model": ErrorBody, "description": "The store does not answer"}})
+async def ready(memory: MemoryDep) -> dict[str, str]:
     """Whether the store answers through the sidecar."""
-    if await memory.readiness.ready():
-        return JSONResponse({"status": "ready"})
-    return JSONResponse({"status": "unavailable", "reason": "the store does not answer through the sidecar"}, 503)
+    await memory.readiness.check()
+    return {"status": "ready"}

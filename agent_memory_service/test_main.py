@@ -97,6 +97,7 @@ def test_other_ids_are_taken(good: str, profile: AsyncMock) -> None:
         ('{"history": ', 422, "invalid_request"),
         ('{"history": [{"role": "user"}]}', 422, "invalid_request"),
         ('{"history": "no"}', 422, "invalid_request"),
+        ('{"history": [{"role": "user", "content": "\\ud800"}]}', 422, "invalid_request"),
         ('{"history": [{"role": "user", "content": "%s"}]}' % ("x" * 120_000), 422, "invalid_request"),
         ('{"history": [%s]}' % ("x" * 4 * 1024 * 1024), 413, "body_too_large"),
     ],

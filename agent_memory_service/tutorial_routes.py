@@ -60,13 +60,13 @@ def create(main: TutorialFunctions) -> APIRouter:
         metadata = await main.get_user_metadata(user_id)
         return UserMetadata.model_validate(metadata) if metadata else default_profile(user_id)
 
-    @router.post("/memories/{user_id}/initialize", responses=errors())
+    @router.post("/memories/{user_id}/initialize", responses=errors(413))
     async def initialize_memories(user_id: UserId, metadata: NewProfile) -> dict[str, str | UserMetadata]:
         """Keep a profile in the place of what there is."""
         await main.set_user_metadata(user_id, dict(metadata))
         return {"status": "success", "user_id": user_id, "metadata": metadata}
 
-    @router.get("/conversations/{session_id}", responses=errors(403, 409, 410, 500))
+    @router.get("/conversations/{session_id}", responses=errors(403, 409, 410))
     async def get_conversation(
         memory: MemoryDep,
         session_id: SessionId,

@@ -9,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import page_plan
+from errors import NotOwner
 from page_plan import HEAD_KEEPS, PAGE, Head
 from tests.fake_dapr import Commit
 from tests.fake_time import run
 from tests.service_under_test import Service
+from tests.simulation import Simulation
+from tests.workload import Append
 
 
 @pytest.fixture
@@ -73,6 +76,17 @@ def test_a_refusal_in_a_batch_is_for_the_one_refused(service: Service) -> None:
         assert await service.contents("s") == ["a", "0", "2", "4"]
 
     run(scenario())
+
+
+def test_a_refusal_counts_only_if_what_it_rests_on_was_written() -> None:
+    """A turn refused for the sake of one in the same batch is looked at again when another replica's came first."""
+    simulation = Simulation([[Append("s", "p", "u")], [Append("s", "r", "v")], [Append("s", "q", "v")]], replicas=2)
+    simulation.reach("0.0", "save session:s")
+    simulation.complete("1.0")
+    simulation.finish()
+    simulation.close()
+    assert isinstance(simulation.records["0.0"].error, NotOwner)
+    assert simulation.records["2.0"].error is None
 
 
 @given(st.integers(0, 200), st.integers(1, HEAD_KEEPS))
