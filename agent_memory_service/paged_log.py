@@ -79,7 +79,7 @@ class PagedLog(LogReader):
             place = cast(recent_turns.Place, recent_turns.find(head.turns, turn_id))
             turn = await self._recorded(key, head, place)
             if turn is not None:
-                return Appended(turn, offer.replayed)
+                return Appended(turn, offer.replayed or list(turn.entries) != list(entries))
             await self._successor(key, head)
         raise StoreConflict
 
