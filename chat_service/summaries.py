@@ -101,13 +101,21 @@ class Summaries:
             log.info("summary stored session=%s through=%d", session_id, through)
 
     async def _uncovered(self, session_id: str, user_id: str, newest: Conversation) -> list[ConversationEntry]:
-        """All messages after the summary; further back than one read only where condensing has fallen behind."""
-        wanted = newest.length - covered(newest)
-        page = newest
-        if wanted > len(newest.history):
-            page = await self._memory.recent(session_id, user_id, min(wanted, PAGE_MESSAGES))
-        found = page.history
-        while len(found) < wanted and page.before is not None:
+        """The messages from the summary's end to where the session ended in `newest`; none if it was replaced since.
+
+        They are cut by their numbers, as turns may be appended between the reads; and there is more than one read only
+        where condensing has fallen behind.
+        """
+        begin, end = covered(newest), newest.length
+        page, found = newest, newest.history
+        if end - len(found) > begin:
+            page = await self._memory.recent(session_id, user_id, min(end - begin, PAGE_MESSAGES))
+            found = page.history
+        start = page.length - len(found)
+        while start > begin and page.before is not None and page.epoch == newest.epoch:
             page = await self._memory.before(session_id, user_id, page.before)
             found = [*page.history, *found]
-        return found[-wanted:]
+            start -= len(page.history)
+        if start > begin or page.epoch != newest.epoch:
+            return []
+        return found[begin - start : end - start]

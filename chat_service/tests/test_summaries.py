@@ -99,6 +99,34 @@ async def test_long_history_is_caught_up_with(
     assert "summary_lag" not in (await client.post("/chat/", json=HELLO)).json()["metadata"]
 
 
+@pytest.mark.parametrize("later", ["appended", "replaced"])
+async def test_session_that_changes_between_the_reads_loses_nothing(
+    client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel, later: str
+) -> None:
+    """Turns saved while the history is read shift nothing; of a session that was replaced nothing is condensed."""
+    fill(memory, 50)
+
+    async def newest() -> httpx.Response:
+        answer = await memory.handle(memory.calls("history")[-1])
+        memory.remember("s1", "alice", ("user", "late"), ("assistant", "late"))
+        if later == "replaced":
+            memory.sessions["s1"].epoch = "e2"
+        return answer
+
+    async def append() -> httpx.Response:
+        memory.answer_next("history", newest)
+        return await memory.handle(memory.calls("append")[-1])
+
+    memory.answer_next("append", append)
+    await client.post("/chat/", json=HELLO)
+    await memory.until(lambda: len(memory.calls("history")) == 4)  # the turn's, the newest twice, all of them
+    await settled()
+    read = [read_summary_task(str(asked.messages[1]["content"])) for asked in model.asked[1:]]
+    condensed = [f"m{number}" for number in range(50)] if later == "appended" else []
+    assert [it.content for task in read if task for it in task.messages] == condensed
+    assert (memory.sessions["s1"].summary or {}).get("through") == (50 if condensed else None)
+
+
 async def test_turns_do_not_wait_and_one_task_runs_at_a_time(
     client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel
 ) -> None:
