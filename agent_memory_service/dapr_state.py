@@ -38,6 +38,7 @@ BULK_SAVE_BYTES = 512 * 1024
 """Of several documents saved in one call: short enough for a slow store's time limit, few enough calls."""
 BULK_KEYS = 200
 """Keys of one bulk read: half a megabyte of pages where messages are short."""
+BULK_READS_AT_ONCE = 4
 BULK_TIMEOUT_SECONDS = 10.0
 """For one bulk read: pages of the longest messages are a megabyte each. A store that is down has failed the head's
 read before."""
@@ -104,7 +105,11 @@ class DaprState:
     async def get_many(self, keys: Sequence[str]) -> list[Document | None]:
         """The documents at `keys`, in their order, None for a missing one. Raises StoreUnavailable."""
         chunks = [keys[at : at + BULK_KEYS] for at in range(0, len(keys), BULK_KEYS)]
-        return [document for chunk in chunks for document in await self._get_chunk(chunk)]
+        found: list[Document | None] = []
+        for at in range(0, len(chunks), BULK_READS_AT_ONCE):
+            for part in await asyncio.gather(*map(self._get_chunk, chunks[at : at + BULK_READS_AT_ONCE])):
+                found += part
+        return found
 
     async def save(self, key: str, value: Document, etag: str | None, ttl_seconds: int = FOREVER) -> None:
         """Write `value` at `key` where its etag still is `etag`; None writes over whatever is there.

@@ -4,15 +4,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Query
-from pydantic import TypeAdapter
+from fastapi import APIRouter, Query, Response
 
 import views
 from dependencies import MemoryDep, errors
 from documents import Document, Entry
 from models import (
     LAST_MESSAGES,
-    ConversationEntry,
     ConversationHistory,
     ConversationSlice,
     Cursor,
@@ -26,7 +24,6 @@ from models import (
 )
 from page_plan import HEAD_KEEPS
 
-_history = TypeAdapter(list[ConversationEntry])
 Count = Annotated[int | None, Query(ge=1, le=LAST_MESSAGES)]
 
 
@@ -66,7 +63,11 @@ def create(main: TutorialFunctions) -> APIRouter:
         await main.set_user_metadata(user_id, dict(metadata))
         return {"status": "success", "user_id": user_id, "metadata": metadata}
 
-    @router.get("/conversations/{session_id}", responses=errors(403, 409, 410))
+    @router.get(
+        "/conversations/{session_id}",
+        response_model=ConversationHistory | ConversationSlice,
+        responses=errors(403, 409, 410),
+    )
     async def get_conversation(
         memory: MemoryDep,
         session_id: SessionId,
@@ -75,14 +76,12 @@ def create(main: TutorialFunctions) -> APIRouter:
         limit: Count = None,
         user_id: UserIdQuery = None,
         turn_id: Annotated[Identifier | None, Query(description="also give this turn, if it is remembered")] = None,
-    ) -> ConversationHistory | ConversationSlice:
+    ) -> Response | ConversationSlice:
         """The whole history; with `last`, `before` or `turn_id` a part of it, and what is known of the session."""
         if (last, before, limit, turn_id) == (None,) * 4:
             if user_id is not None:
                 await memory.conversations.check_owner(session_id, user_id)
-            return ConversationHistory(
-                history=_history.validate_python(await main.get_conversation_history(session_id))
-            )
+            return views.whole(await main.get_conversation_history(session_id))
         if before is not None:
             part = await memory.conversations.before(session_id, before, limit or last or HEAD_KEEPS, user_id, turn_id)
         else:

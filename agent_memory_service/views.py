@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import cast
 
+from fastapi import Response
+from pydantic_core import to_json
+
 from documents import Entry
 from log_reader import Slice
 from models import (
@@ -14,6 +17,7 @@ from models import (
     SessionInfo,
     SessionPage,
     Summary,
+    now,
 )
 from page_plan import Head
 from paged_log import Appended
@@ -23,6 +27,14 @@ from user_sessions import Listed, ListPage
 def messages(entries: Sequence[Entry]) -> list[Message]:
     """Entries as the API shows them."""
     return [Message.model_validate(entry) for entry in entries]
+
+
+def whole(history: Sequence[Entry]) -> Response:
+    """A whole history as the tutorial shows it. Written straight to JSON: it may have 100,000 messages."""
+    shown = [
+        {"role": it["role"], "content": it["content"], "timestamp": it.get("timestamp") or now()} for it in history
+    ]
+    return Response(to_json({"history": shown}), media_type="application/json")
 
 
 def summary(head: Head) -> Summary | None:
