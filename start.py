@@ -99,7 +99,9 @@ def main(mode: str) -> None:
         print("Starting with Dapr and Redis: both are here. State is kept in Redis.")
         command = ["dapr", "run", "-f", "."]
     else:
-        print(f"Starting with the local sidecar: {missing or 'as asked'}. State is kept in .local/.")
+        print(
+            f"Starting with the local sidecar: {missing or 'as asked'}. State is kept in {os.environ.get('LOCAL_SIDECAR_STATE', '.local/')}."
+        )
         command = [str(ROOT / ".venv" / "bin" / "local-sidecar"), "run", "-f", "dapr.yaml"]
     print(WELCOME, flush=True)
     os.chdir(ROOT)
