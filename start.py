@@ -99,9 +99,8 @@ def main(mode: str) -> None:
         print("Starting with Dapr and Redis: both are here. State is kept in Redis.")
         command = ["dapr", "run", "-f", "."]
     else:
-        print(
-            f"Starting with the local sidecar: {missing or 'as asked'}. State is kept in {os.environ.get('LOCAL_SIDECAR_STATE', '.local/')}."
-        )
+        place = os.environ.get("LOCAL_SIDECAR_STATE", ".local/")
+        print(f"Starting with the local sidecar: {missing or 'as asked'}. State is kept in {place}.")
         command = [str(ROOT / ".venv" / "bin" / "local-sidecar"), "run", "-f", "dapr.yaml"]
     print(WELCOME, flush=True)
     os.chdir(ROOT)

@@ -78,8 +78,9 @@ def document(head: Head) -> Document:
         "history": cast(list[JSON], list(head.history)),
         "sealed": head.sealed,
         "epoch": head.epoch,
-        "turns": head.turns,
     }
+    if head.turns != recent_turns.EMPTY:
+        kept["turns"] = head.turns
     if head.was:
         kept["was"] = [[epoch, pages] for epoch, pages in head.was]
     if head.deleted:
