@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     memory_app_id: str = Field(default="agent-memory-service", pattern=r"^[A-Za-z0-9._-]+$")
 
     turn_timeout_seconds: Seconds = 60.0
-    """A whole turn: memory read, model and save."""
+    """A whole turn: memory read, model and save; a reply that comes late still gets a second to be saved in."""
     save_timeout_seconds: Seconds = 6.0
     """How long a save is retried before the reply goes out as not saved; one slow attempt and a second fit."""
     shutdown_timeout_seconds: Seconds = 10.0

@@ -18,6 +18,8 @@ from settings import Settings
 from summaries import Summaries
 from turn_log import TurnLog
 
+LEAST_SAVE_SECONDS = 1.0  # that a reply gets to be saved in, also when it came at the last moment
+
 
 @dataclass(frozen=True)
 class Taken:
@@ -49,12 +51,11 @@ class Turns:
         self._settings = settings
 
     async def take(self, request: TurnRequest, emit: Emit | None = None) -> Taken:
-        """The whole turn, within its time limit."""
+        """The whole turn; where its time runs out before there is a reply, none."""
         line = TurnLog(request)
         deadline = asyncio.get_running_loop().time() + self._settings.turn_timeout_seconds
         try:
-            async with asyncio.timeout_at(deadline):
-                taken = await self._take(request, emit, line, deadline)
+            taken = await self._take(request, emit, line, deadline)
         except TimeoutError as error:
             line.write("status=504 code=turn_timeout", is_well=False)
             raise turn_too_slow() from error
@@ -68,16 +69,17 @@ class Turns:
         return taken
 
     async def _take(self, request: TurnRequest, emit: Emit | None, line: TurnLog, deadline: float) -> Taken:
-        with line.measured("read"):
-            recalled = await recall(self._memory, request)
-        if recalled.recorded is not None:
-            response = repeated(request, recalled.recorded, self._agent.model_name)
-            self._tell(request, response)
-            return Taken(response)
-        profile = recalled.profile or Profile.unknown(request.user_id)
-        given = model_input(profile, recalled.conversation, request.text, self._settings.context_budget_chars)
-        with line.measured("model"):
-            reply = await self._agent.reply(given, emit)
+        async with asyncio.timeout_at(deadline):
+            with line.measured("read"):
+                recalled = await recall(self._memory, request)
+            if recalled.recorded is not None:
+                response = repeated(request, recalled.recorded, self._agent.model_name)
+                self._tell(request, response)
+                return Taken(response)
+            profile = recalled.profile or Profile.unknown(request.user_id)
+            given = model_input(profile, recalled.conversation, request.text, self._settings.context_budget_chars)
+            with line.measured("model"):
+                reply = await self._agent.reply(given, emit)
         entries = (
             ConversationEntry(role="user", content=request.text, timestamp=request.received_at),
             ConversationEntry(role="assistant", content=reply, timestamp=now()),
@@ -87,7 +89,7 @@ class Turns:
             return Taken(draft, lambda: self._save_late(request, draft, entries, recalled, line))
         with line.measured("save"):
             left = deadline - asyncio.get_running_loop().time()
-            limit = min(self._settings.save_timeout_seconds, left)
+            limit = min(self._settings.save_timeout_seconds, max(left, LEAST_SAVE_SECONDS))
             return Taken(await self._save(request, draft, entries, recalled, limit))
 
     async def _save(
@@ -121,7 +123,9 @@ class Turns:
         try:
             final = await self._save(request, draft, entries, recalled, limit)
         except asyncio.CancelledError:
-            line.write_late_save(with_metadata(draft, history="not_saved", code="stopping").metadata)
+            lost = with_metadata(draft, history="not_saved", code="stopping")
+            line.write_late_save(lost.metadata)
+            self._tell(request, lost)
             raise
         except ServiceError as error:
             final = with_metadata(draft, history="not_saved", code=error.code)

@@ -142,6 +142,22 @@ async def test_readiness_is_asked_again(
     assert statuses == [503, 200]
 
 
+async def test_reply_at_the_last_moment_goes_out(
+    memory: ScriptedMemory, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reply that is ready is not lost to the turn's time limit: it goes out, not saved where memory hangs."""
+    monkeypatch.setattr("turns.LEAST_SAVE_SECONDS", 0.05, raising=False)
+    memory.answer_always(_hang, "append")
+    app = create_app(
+        Settings(llm_base_url="http://model.test/v1", llm_model="scripted", turn_timeout_seconds=0.3),
+        memory_transport=httpx.MockTransport(memory.handle),
+        model_transport=httpx2.MockTransport(model.handle),
+    )
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://chat.test") as client:
+        answer = await client.post("/chat/", json=HELLO)
+    assert (answer.status_code, answer.json()["metadata"]["history"]) == (200, "not_saved")
+
+
 async def _hang() -> httpx.Response:
     await asyncio.Event().wait()
     raise AssertionError
