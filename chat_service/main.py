@@ -25,6 +25,7 @@ from running_turns import RunningTurns
 from saving import TurnSaver
 from services import Services
 from settings import Settings, load_settings
+from stop_signals import heard
 from summaries import Summaries
 from turn_log import set_up_logging
 from turns import Turns
@@ -60,8 +61,9 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         _announce(provider)
-        yield
-        await background.finish(settings.shutdown_timeout_seconds)
+        with heard(lambda: background.begin_stop(settings.shutdown_timeout_seconds)):
+            yield
+            await background.finish(settings.shutdown_timeout_seconds)
         await memory_http.aclose()
         await callback_http.aclose()
         await provider.close()

@@ -46,7 +46,7 @@ RULES = (
     Rule(
         "chat_service",
         _layers(
-            "body_limit errors left_streams lifecycle model_client models settings trace_context",
+            "body_limit errors left_streams lifecycle model_client models settings stop_signals trace_context",
             "callbacks error_handlers ids memory_client model_errors prompts turn_log",
             "api_docs context health model_http offline_replies saving",
             "offline_model recall replies",

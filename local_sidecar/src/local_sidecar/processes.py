@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-STOP_SECONDS = 8.0  # for a graceful end before the group is killed
+STOP_SECONDS = 15.0  # for a graceful end before the group is killed; the chat service takes up to 12
 PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux's prctl
 CHUNK_BYTES = 64 * 1024
 

@@ -1,0 +1,72 @@
+"""The service as a process, told to stop while a client waits."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+
+import httpx
+import pytest
+
+FOLDER = Path(__file__).resolve().parent.parent
+HELLO = {"user_id": "alice", "text": "my secret plan", "metadata": {"session_id": "s1"}}
+
+
+class HangingModel:
+    """An endpoint that takes requests and never answers."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Read until the caller goes away."""
+        while await reader.read(65_536):
+            self.asked.set()
+        writer.close()
+
+
+async def started(model_port: int) -> tuple[Process, str]:
+    """The service on a free port, without memory, and its URL."""
+    environment = {
+        **os.environ,
+        "LLM_BASE_URL": f"http://127.0.0.1:{model_port}/v1",
+        "LLM_MODEL": "scripted",
+        "DAPR_HTTP_PORT": "9",
+        "SHUTDOWN_TIMEOUT_SECONDS": "0.3",
+    }
+    command = (sys.executable, "-m", "uvicorn", "main:app", "--port", "0")
+    process = await asyncio.create_subprocess_exec(*command, cwd=FOLDER, env=environment, stderr=PIPE)
+    assert process.stderr is not None
+    async for line in process.stderr:
+        if (found := re.search(rb"running on (http://127\.0\.0\.1:\d+)", line)) is not None:
+            return process, found[1].decode()
+    raise AssertionError("the service did not start")
+
+
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+async def test_waiting_client_is_told_within_the_stated_time(told: signal.Signals) -> None:
+    """At the signal a turn gets the stated time, however long its model hangs, and ends with the documented error."""
+    model = HangingModel()
+    server = await asyncio.start_server(model.handle, "127.0.0.1", 0)
+    async with asyncio.timeout(30):
+        process, url = await started(server.sockets[0].getsockname()[1])
+        try:
+            async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=20) as client:
+                turn = asyncio.create_task(client.post("/chat/", json=HELLO))
+                await model.asked.wait()
+                process.send_signal(told)
+                async with asyncio.timeout(5):
+                    answer = await turn
+                    _, said = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.communicate()
+            server.close()
+    assert (answer.status_code, answer.json()["code"]) == (503, "stopping")
+    assert b"user=alice session=s1" in said
+    assert b"status=503 code=stopping" in said
+    assert b"Traceback" not in said
