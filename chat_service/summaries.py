@@ -35,11 +35,13 @@ def covered(conversation: Conversation) -> int:
     return conversation.summary.through if conversation.summary else 0
 
 
-def pieces(
-    entries: Sequence[ConversationEntry], budget_chars: int, left_out: int = TURNS_LEFT_OUT
-) -> Iterator[list[ConversationEntry]]:
-    """What is to be condensed, oldest first: whole turns, as many at once as the model may be given."""
+def pieces(entries: Sequence[ConversationEntry], budget_chars: int) -> Iterator[list[ConversationEntry]]:
+    """What is to be condensed, oldest first: whole turns, as many at once as the model may be given.
+
+    The newest is left out, unless it is too long for the window: then it would be in neither.
+    """
     turns = whole_turns(entries)
+    left_out = TURNS_LEFT_OUT if turns and chars(turns[-1]) <= budget_chars else 0
     piece: list[ConversationEntry] = []
     for turn in turns[: len(turns) - left_out]:
         if piece and chars(piece) + chars(turn) > budget_chars:

@@ -50,8 +50,14 @@ def test_due_before_the_budget_is_full(length: int, due: bool) -> None:
 def test_pieces_are_whole_turns_within_the_budget() -> None:
     """What is condensed is cut between turns, oldest first, and leaves the newest turn out."""
     assert [len(piece) for piece in pieces(said(10, 100), 500)] == [4, 4]
-    assert [len(piece) for piece in pieces(said(4, 1_000), 500)] == [2]
+    assert [len(piece) for piece in pieces(said(4, 1_000), 500)] == [2, 2]
     assert list(pieces(said(2), 500)) == []
+
+
+def test_turn_that_is_longer_than_the_window_is_condensed() -> None:
+    """The newest turn stays out of the summary only where the window holds it."""
+    assert [len(piece) for piece in pieces(said(2, 251), 500)] == [2]
+    assert [len(piece) for piece in pieces(said(4, 250), 500)] == [2]
 
 
 async def test_summary_is_stored_with_what_it_covers(
