@@ -9,7 +9,7 @@ from models import Message, TurnRequest, now
 
 def turn_request(message: Message, idempotency_key: str | None) -> TurnRequest:
     """The message with its session's id and its turn's."""
-    given = message.metadata.session_id if message.metadata else None
+    given = (message.metadata.session_id if message.metadata else None) or None  # empty as in the tutorial: none
     user_id = message.user_id
     if idempotency_key is None:
         session_id, turn_id = given or str(uuid4()), str(uuid4())

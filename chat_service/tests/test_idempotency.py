@@ -152,3 +152,10 @@ async def test_client_that_gives_up_leaves_the_turn_to_the_others(
     model.gate.set()
     assert (await second).json()["reply"] == "Good."
     assert (len(model.asked), len(memory.calls("append"))) == (1, 1)
+
+
+@pytest.mark.parametrize("session_id", ["", None])
+async def test_empty_session_id_is_none(client: httpx.AsyncClient, memory: ScriptedMemory, session_id: str) -> None:
+    """A session just made up has no history to read, whether its id was left out or empty."""
+    await client.post("/chat/", json={"user_id": "alice", "text": "Hello", "metadata": {"session_id": session_id}})
+    assert memory.calls("history") == []
