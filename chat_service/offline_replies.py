@@ -20,8 +20,8 @@ _KNOWN = re.compile(r"\bknow about me\b|\bwho am i\b|\bmy name\b|\bmy goal\b|\br
 
 HONEST = (
     "I am the offline model, so I cannot answer that. I can greet you, tell the time, say what I know about you and "
-    "what we have talked about, and list your last messages. For a real model set GEMINI_API_KEY, or LLM_BASE_URL "
-    "and LLM_API_KEY, and start the service again."
+    "what we have talked about, and list your last messages. For a real model set GEMINI_API_KEY, or LLM_MODEL "
+    "with LLM_BASE_URL and LLM_API_KEY, and start the service again."
 )
 
 

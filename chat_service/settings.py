@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
@@ -53,6 +54,19 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(host.strip().lower() for host in value.split(",") if host.strip())
         return value
+
+    @field_validator("llm_base_url", "dapr_http_endpoint")
+    @classmethod
+    def _check_port(cls, value: str | None) -> str | None:
+        if value is not None:
+            _ = urlsplit(value).port  # raises ValueError where it is no port
+        return value
+
+    @model_validator(mode="after")
+    def _model_is_the_endpoints(self) -> "Settings":
+        if (self.llm_base_url or self.llm_api_key) and "llm_model" not in self.model_fields_set:
+            raise ValueError(f"LLM_BASE_URL or LLM_API_KEY is set: set LLM_MODEL too ({DEFAULT_MODEL} is Gemini's)")
+        return self
 
     @model_validator(mode="after")
     def _callbacks_are_signed(self) -> "Settings":

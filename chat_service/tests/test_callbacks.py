@@ -55,6 +55,7 @@ def settings() -> Settings:
     """One host is allowed."""
     return Settings(
         llm_base_url="http://model.test/v1",
+        llm_model="scripted",
         callback_allowed_hosts=("hooks.test", "local.test:9000"),
         callback_secret=SecretStr(SECRET),
         callback_save_timeout_seconds=0.05,
@@ -193,7 +194,7 @@ async def test_allowed_port_is_taken(client: httpx.AsyncClient, receiver: Receiv
 async def test_none_is_allowed_by_default(memory: ScriptedMemory, model: ScriptedModel) -> None:
     """Without settings no callback is taken."""
     app = create_app(
-        Settings(llm_base_url="http://model.test/v1"),
+        Settings(llm_base_url="http://model.test/v1", llm_model="scripted"),
         memory_transport=httpx.MockTransport(memory.handle),
         model_transport=httpx2.MockTransport(model.handle),
     )

@@ -44,7 +44,12 @@ class Lifespan:
 @pytest.fixture
 def settings() -> Settings:
     """The service stops quickly."""
-    return Settings(llm_base_url="http://model.test/v1", save_timeout_seconds=0.05, shutdown_timeout_seconds=0.05)
+    return Settings(
+        llm_base_url="http://model.test/v1",
+        llm_model="scripted",
+        save_timeout_seconds=0.05,
+        shutdown_timeout_seconds=0.05,
+    )
 
 
 async def test_one_line_for_a_turn(
@@ -58,7 +63,7 @@ async def test_one_line_for_a_turn(
     number = r"\d+\.\d"
     assert re.fullmatch(
         rf"turn user=alice session=s1 turn_id={answer.json()['metadata']['turn_id']} trace=[0-9a-f]{{32}} "
-        rf"status=200 history=saved memory=ok model=gemini-3.8-flash "
+        rf"status=200 history=saved memory=ok model=scripted "
         rf"read_ms={number} model_ms={number} save_ms={number} total_ms={number}",
         lines[0],
     )

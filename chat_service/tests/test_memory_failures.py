@@ -104,7 +104,7 @@ async def test_hanging_memory_is_given_up(
     monkeypatch.setattr("memory_client.CALL_TIMEOUT_SECONDS", 0.02)
     memory.answer_always(_hang, kind)
     app = create_app(
-        Settings(llm_base_url="http://model.test/v1", save_timeout_seconds=0.05),
+        Settings(llm_base_url="http://model.test/v1", llm_model="scripted", save_timeout_seconds=0.05),
         memory_transport=httpx.MockTransport(memory.handle),
         model_transport=httpx2.MockTransport(model.handle),
     )

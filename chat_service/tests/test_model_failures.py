@@ -184,7 +184,7 @@ async def test_hanging_model_is_504(memory: ScriptedMemory, model: ScriptedModel
         raise AssertionError
 
     model.answer(hang)
-    settings = Settings(llm_base_url="http://model.test/v1", turn_timeout_seconds=0.05)
+    settings = Settings(llm_base_url="http://model.test/v1", llm_model="scripted", turn_timeout_seconds=0.05)
     async with client_of(_app(settings, memory, model)) as client:
         answer = await client.post(path, json=HELLO)
     assert (answer.status_code, answer.json()["code"]) == (504, "turn_timeout")

@@ -19,14 +19,14 @@ KEY, OTHER_KEY = SecretStr("k1"), SecretStr("k2")
     ("settings", "where", "key"),
     [
         (Settings(gemini_api_key=KEY), GEMINI_BASE_URL, "k1"),
-        (Settings(gemini_api_key=KEY, llm_base_url="http://m.test/v1"), "http://m.test/v1/", "none"),
+        (Settings(gemini_api_key=KEY, llm_base_url="http://m.test/v1", llm_model="m"), "http://m.test/v1/", "none"),
         (
-            Settings(gemini_api_key=KEY, llm_base_url="http://m.test/v1", llm_api_key=OTHER_KEY),
+            Settings(gemini_api_key=KEY, llm_base_url="http://m.test/v1", llm_model="m", llm_api_key=OTHER_KEY),
             "http://m.test/v1/",
             "k2",
         ),
-        (Settings(llm_api_key=KEY), OPENAI_BASE_URL, "k1"),
-        (Settings(llm_base_url="http://m.test/v1"), "http://m.test/v1/", "none"),
+        (Settings(llm_api_key=KEY, llm_model="m"), OPENAI_BASE_URL, "k1"),
+        (Settings(llm_base_url="http://m.test/v1", llm_model="m"), "http://m.test/v1/", "none"),
     ],
 )
 async def test_endpoint_and_key(settings: Settings, where: str, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,13 +92,29 @@ def test_unreadable_env_file_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("DAPR_HTTP_PORT", "x"), ("LLM_BASE_URL", "localhost"), ("CALLBACK_ALLOWED_HOSTS", "hooks.test")],
+    [
+        ("DAPR_HTTP_PORT", "x"),
+        ("LLM_BASE_URL", "localhost"),
+        ("LLM_BASE_URL", "http://h:abc/v1"),
+        ("DAPR_HTTP_ENDPOINT", "http://h:abc"),
+        ("CALLBACK_ALLOWED_HOSTS", "hooks.test"),
+    ],
 )
 def test_bad_value_is_one_line(name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A setting that cannot be right is named in one line."""
     monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit, match=rf"^chat_service: bad setting: [^\n]*{name}[^\n]*$"):
         load_settings(tmp_path / ".env")
+
+
+@pytest.mark.parametrize(("name", "value"), [("LLM_BASE_URL", "http://m.test/v1"), ("LLM_API_KEY", "k1")])
+def test_other_endpoint_needs_its_model(name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default model is Gemini's: any other endpoint has to be given the name of its own."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match=r"^chat_service: bad setting: [^\n]*set LLM_MODEL[^\n]*$"):
+        load_settings(tmp_path / ".env")
+    monkeypatch.setenv("LLM_MODEL", "llama3.2")
+    assert load_settings(tmp_path / ".env").llm_model == "llama3.2"
 
 
 def test_sidecar_is_found_by_port_or_endpoint() -> None:
@@ -119,4 +135,4 @@ def test_secrets_are_not_shown() -> None:
     """Printing the settings shows no key."""
     with pytest.raises(ValidationError) as refused:
         Settings(llm_api_key=KEY, turn_timeout_seconds=-1)
-    assert "k1" not in str(refused.value) + repr(Settings(llm_api_key=KEY))
+    assert "k1" not in str(refused.value) + repr(Settings(llm_api_key=KEY, llm_model="m"))
