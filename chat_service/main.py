@@ -14,6 +14,7 @@ from api_docs import describe_callback_url
 from body_limit import BodyLimit
 from callbacks import Callbacks, open_callback_http
 from chat_agent import ChatAgent
+from dependencies import Services
 from error_handlers import add_error_handlers
 from health import Readiness
 from left_streams import LeftStreams
@@ -23,7 +24,6 @@ from providers import Provider, choose_provider
 from routes import router
 from running_turns import RunningTurns
 from saving import TurnSaver
-from services import Services
 from settings import Settings, load_settings
 from stop_signals import heard
 from summaries import Summaries

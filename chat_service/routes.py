@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from api_docs import STREAM_ERRORS, TURN_ERRORS, UNAVAILABLE, turn_callback
+from dependencies import AskedTurn, ServicesInUse
 from error_handlers import error_body
 from errors import ServiceError
 from models import Delta, Progress, Response, Status, StreamedDelta, StreamedToolCall, Welcome
-from services import AskedTurn, ServicesInUse
 
 WELCOME = "Welcome to the DACA Chat Service! Access /docs for the API documentation."
 

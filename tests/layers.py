@@ -55,7 +55,7 @@ RULES = (
             "summaries",
             "turns",
             "running_turns",
-            "services",
+            "dependencies",
             "routes",
             "main",
         ),

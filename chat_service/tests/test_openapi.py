@@ -63,3 +63,9 @@ def test_callback_urls_that_are_taken_are_described(hosts: tuple[str, ...], take
         taken is not None
     )
     assert {"type": "null"} in allowed
+
+
+async def test_key_says_how_long_it_holds(client: httpx.AsyncClient) -> None:
+    """The Idempotency-Key's text states the window in which the reply is found again."""
+    schema = (await client.get("/openapi.json")).text
+    assert "among the session's last 128 turns" in schema

@@ -41,7 +41,8 @@ IdempotencyKey = Annotated[
     Header(
         min_length=1,
         max_length=MAX_KEY_CHARS,
-        description="The same key gives the same reply, however often the request is sent.",
+        description="The same key gives the same reply, however often the request is sent: once its turn is saved, "
+        "for as long as it is among the session's last 128 turns.",
     ),
 ]
 
