@@ -27,8 +27,8 @@ SessionId = Annotated[Identifier, Path(examples=["session-1"])]
 UserId = Annotated[Identifier, Path(examples=["junaid"])]
 UserIdQuery = Annotated[Identifier | None, Query(description="refuse if the session is another user's")]
 Cursor = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}(-[0-9a-f]{1,32})?$")]
-Text = Annotated[str, StringConstraints(max_length=ENTRY_BYTES)]
-"""Text that can be stored: the constraint also refuses lone surrogates, which no UTF-8 can carry."""
+Text = Annotated[str, StringConstraints(min_length=0)]
+"""Text that can be stored: under any constraint, lone surrogates are refused, which no UTF-8 can carry."""
 ProfileField = Annotated[str, StringConstraints(max_length=2_000)]
 
 
