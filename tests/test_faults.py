@@ -51,6 +51,7 @@ async def assert_told(http: httpx.AsyncClient, memory: str, session: str) -> Non
     assert (await http.get(f"{memory}/health/live")).status_code == 200
 
 
+@pytest.mark.slow
 async def test_a_sidecar_that_hangs_is_told_and_used_again(small: System) -> None:
     """While the sidecar does not answer: 503 in time, never an empty history; afterwards the same process goes on."""
     session, memory = small.new_id("session"), small.memories[0]
@@ -115,7 +116,7 @@ async def say(http: httpx.AsyncClient, system: System, session: str, text: str, 
 
 
 @pytest.mark.parametrize(
-    "lost", ["both", "hangs", *(pytest.param(one, marks=pytest.mark.slow) for one in ("app", "sidecar", "own sidecar"))]
+    "lost", ["both", *(pytest.param(one, marks=pytest.mark.slow) for one in ("hangs", "app", "sidecar", "own sidecar"))]
 )
 async def test_a_reply_comes_without_memory_and_says_so(small: System, lost: str) -> None:
     """Whatever part of the memory is lost, the reply comes, marked as unsaved; when it is back the next is saved."""

@@ -18,7 +18,7 @@ TINY_PAGE = 2
 TINY_HEAD_KEEPS = 3  # entries; no turn of these tests is longer
 
 settings.register_profile(
-    "ci", derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck), max_examples=200
+    "ci", derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck), max_examples=150
 )
 settings.register_profile("long", settings.get_profile("ci"), derandomize=False, max_examples=20_000)
 settings.load_profile("ci")
