@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-import page_plan
 from documents import Document, Entry
 from errors import HistoryReplaced, NotOwner, SessionDeleted, SessionUnknown, SummaryConflict
-from log_reader import Slice, Span
+from log import page_plan
+from log.log_reader import Slice, Span
+from log.page_plan import Head
+from log.paged_log import Appended, PagedLog, Write
+from log.sweeps import Sweeper
 from models import NewTurn, SummaryOffer
-from page_plan import Head
-from paged_log import Appended, PagedLog, Write
-from sweeps import Sweeper
 from user_sessions import UserSessions, session_key
 
 FIRST_WORDS_CHARACTERS = 80

@@ -2,12 +2,12 @@
 
 import asyncio
 
-import page_plan
 from errors import StoreConflict
-from page_plan import Head
-from paged_log import PagedLog, Write
+from log import page_plan
+from log.page_plan import Head
+from log.paged_log import PagedLog, Write
+from log.sweeps import TOMBSTONE_TTL_SECONDS, Sweeper
 from profiles import Profiles
-from sweeps import TOMBSTONE_TTL_SECONDS, Sweeper
 from user_sessions import list_key, session_key
 
 SESSIONS_AT_ONCE = 8

@@ -8,11 +8,10 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 import errors
-import routes
-import tutorial_routes
+from api import routes, tutorial_routes
+from api.middleware import Gate
 from documents import Document, Entry
-from gate import Gate
-from service import Memory
+from memory import Memory
 from settings import load
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")

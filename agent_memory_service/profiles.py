@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
-from attempts import Writers, until_written
 from dapr_state import ABSENT, FOREVER, DaprState
 from documents import Document
-from sweeps import TOMBSTONE_TTL_SECONDS
+from log.retry import Writers, until_written
+from log.sweeps import TOMBSTONE_TTL_SECONDS
 
 
 class Profiles:

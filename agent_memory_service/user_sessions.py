@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from documents import Document, Entry
-from log_reader import Span
+from log.log_reader import Span
+from log.page_plan import Head
+from log.paged_log import PagedLog
 from models import now
-from page_plan import Head
-from paged_log import PagedLog
 
 
 def session_key(session_id: str) -> str:

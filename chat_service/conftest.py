@@ -8,12 +8,12 @@ import pytest
 from fastapi import FastAPI
 
 import callbacks
-import model_http
-import saving
+from llm import transport as model_http
 from main import create_app
 from settings import Settings
 from tests.scripted_memory import ScriptedMemory
 from tests.scripted_model import ScriptedModel
+from turn import saving
 
 Service = Callable[..., httpx.AsyncClient]
 

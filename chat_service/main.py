@@ -10,25 +10,25 @@ from agents import Runner  # noqa: F401 - callers replace its `run` here
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from api_docs import describe_callback_url
-from body_limit import BodyLimit
+from agent.chat_agent import ChatAgent
+from agent.provider import Provider, choose_provider
+from api.body_limit import BodyLimit
+from api.dependencies import Services
+from api.error_handlers import add_error_handlers
+from api.left_streams import LeftStreams
+from api.openapi import describe_callback_url
+from api.routes import router
 from callbacks import Callbacks, open_callback_http
-from chat_agent import ChatAgent
-from dependencies import Services
-from error_handlers import add_error_handlers
 from health import Readiness
-from left_streams import LeftStreams
 from lifecycle import Background
 from memory_client import MemoryClient, open_memory_http
-from providers import Provider, choose_provider
-from routes import router
-from running_turns import RunningTurns
-from saving import TurnSaver
 from settings import Settings, load_settings
-from stop_signals import heard
-from summaries import Summaries
-from turn_log import set_up_logging
-from turns import Turns
+from shutdown_signals import heard
+from turn.in_flight import RunningTurns
+from turn.pipeline import Turns
+from turn.saving import TurnSaver
+from turn.summaries import Summaries
+from turn.turn_log import set_up_logging
 
 MAX_BODY_BYTES = 1024 * 1024  # the longest text allowed takes 96 KB as JSON at worst
 

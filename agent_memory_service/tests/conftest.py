@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import main
-import page_plan
+from log import page_plan
 from tests.fake_clients import Sidecar
 from tests.fake_dapr import FakeDapr
 from tests.rules_harness import Simulate

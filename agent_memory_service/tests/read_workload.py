@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from errors import HistoryReplaced, ServiceError
-from log_reader import Slice
-from service import Memory
+from log.log_reader import Slice
+from memory import Memory
 from tests.history_oracle import View
 from tests.workload import Common, lines_of_slice
 

@@ -5,9 +5,9 @@ import contextvars
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import page_plan
 from errors import ServiceError
-from service import Memory
+from log import page_plan
+from memory import Memory
 from tests.fake_clients import Call, Fault, Schedule, SteppedSidecar, operation
 from tests.fake_dapr import FakeDapr
 from tests.fake_time import VirtualLoop, finish

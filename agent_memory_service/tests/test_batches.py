@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import page_plan
 from errors import NotOwner
-from page_plan import HEAD_KEEPS, PAGE, Head
+from log import page_plan
+from log.page_plan import HEAD_KEEPS, PAGE, Head
 from tests.fake_dapr import Commit
 from tests.fake_time import run
 from tests.service_under_test import Service

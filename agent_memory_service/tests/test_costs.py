@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-import page_plan
+from log import page_plan
 from tests.fake_time import run
 from tests.service_under_test import Service
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from log_reader import Slice
-from page_plan import new_epoch
+from log.log_reader import Slice
+from log.page_plan import new_epoch
 from tests.fake_clients import Fault
 from tests.read_workload import Read
 from tests.rules_harness import Simulate, settled

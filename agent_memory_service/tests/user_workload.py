@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from documents import Document
 from errors import ServiceError
-from service import Memory
+from memory import Memory
 from tests.history_oracle import View
 
 

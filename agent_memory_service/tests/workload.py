@@ -11,10 +11,10 @@ from typing import Protocol
 import httpx
 
 from errors import NotOwner, ServiceError, SessionDeleted, SessionUnknown, SummaryConflict
-from log_reader import Slice
+from log.log_reader import Slice
+from log.paged_log import Appended
+from memory import Memory
 from models import NewEntry, NewTurn, SummaryOffer
-from paged_log import Appended
-from service import Memory
 from settings import Settings
 from tests.history_oracle import Line, View
 

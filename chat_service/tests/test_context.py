@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context import model_input, whole_turns, window
+from agent.context import model_input, whole_turns, window
+from agent.prompts import MAX_GOAL_CHARS, chat_instructions, read_chat_instructions, read_summary_task, summary_task
 from models import Conversation, ConversationEntry, Profile, Summary
-from prompts import MAX_GOAL_CHARS, chat_instructions, read_chat_instructions, read_summary_task, summary_task
 from tests.scripted_memory import ScriptedMemory
 from tests.scripted_model import ScriptedModel
 

@@ -5,11 +5,11 @@ import asyncio
 import httpx
 import pytest
 
-from ids import turn_request
 from models import Message, MessageMetadata
 from tests.asgi_calls import settled
 from tests.scripted_memory import ScriptedMemory, sidecar_failure
 from tests.scripted_model import ScriptedModel, text
+from turn.request import turn_request
 
 KEY = {"Idempotency-Key": "k1"}
 HELLO = {"user_id": "alice", "text": "Hello"}

@@ -119,8 +119,8 @@ async def test_pending_save_is_tried_once_more_at_stop(
     lifespan = Lifespan(app)
     await lifespan.begin()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("saving.FIRST_PAUSE_SECONDS", 3_600.0)
-        patch.setattr("saving.LONGEST_PAUSE_SECONDS", 3_600.0)
+        patch.setattr("turn.saving.FIRST_PAUSE_SECONDS", 3_600.0)
+        patch.setattr("turn.saving.LONGEST_PAUSE_SECONDS", 3_600.0)
         memory.answer_next("append", sidecar_failure())
         turn = asyncio.create_task(client.post("/chat/", json=HELLO))
         await memory.until(lambda: len(memory.calls("append")) == 1)
@@ -149,7 +149,7 @@ async def test_fault_of_our_own_is_answered_without_its_words(
     app: FastAPI, memory: ScriptedMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bug is a 500 in the one error shape; nobody is left waiting."""
-    monkeypatch.setattr("turns.model_input", None)
+    monkeypatch.setattr("turn.pipeline.model_input", None)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)
     async with httpx.AsyncClient(transport=transport, base_url="http://chat.test") as client:

@@ -146,7 +146,7 @@ async def test_reply_at_the_last_moment_goes_out(
     memory: ScriptedMemory, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reply that is ready is not lost to the turn's time limit: it goes out, not saved where memory hangs."""
-    monkeypatch.setattr("turns.LEAST_SAVE_SECONDS", 0.05, raising=False)
+    monkeypatch.setattr("turn.pipeline.LEAST_SAVE_SECONDS", 0.05, raising=False)
     memory.answer_always(_hang, "append")
     app = create_app(
         Settings(llm_base_url="http://model.test/v1", llm_model="scripted", turn_timeout_seconds=0.3),

@@ -7,10 +7,10 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
+from agent.offline_replies import HONEST, MAX_OFFLINE_SUMMARY_CHARS, Said, reply_to
+from agent.prompts import SUMMARY_INSTRUCTIONS, chat_instructions, summary_task
 from main import create_app
 from models import ConversationEntry, Profile
-from offline_replies import HONEST, MAX_OFFLINE_SUMMARY_CHARS, Said, reply_to
-from prompts import SUMMARY_INSTRUCTIONS, chat_instructions, summary_task
 from settings import Settings
 from tests.scripted_memory import ScriptedMemory
 

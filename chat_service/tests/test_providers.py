@@ -6,10 +6,10 @@ import httpx2
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from chat_agent import ChatAgent
-from context import ModelInput
-from model_http import endpoint_transport
-from providers import choose_provider
+from agent.chat_agent import ChatAgent
+from agent.context import ModelInput
+from agent.provider import choose_provider
+from llm.transport import endpoint_transport
 from settings import DEFAULT_MODEL, GEMINI_BASE_URL, OPENAI_BASE_URL, Settings, load_settings
 
 KEY, OTHER_KEY = SecretStr("k1"), SecretStr("k2")

@@ -7,13 +7,13 @@ import httpx
 import httpx2
 import pytest
 
-from context import WINDOW_MESSAGES
+from agent.context import WINDOW_MESSAGES
+from agent.prompts import SUMMARY_INSTRUCTIONS, read_summary_task
 from models import Conversation, ConversationEntry, Summary
-from prompts import SUMMARY_INSTRUCTIONS, read_summary_task
-from summaries import is_due, pieces
 from tests.asgi_calls import settled
 from tests.scripted_memory import ScriptedMemory, refusal, sidecar_failure
 from tests.scripted_model import ScriptedModel, text
+from turn.summaries import is_due, pieces
 
 Body = dict[str, object]
 HELLO: Body = {"user_id": "alice", "text": "Hello", "metadata": {"session_id": "s1"}}
@@ -95,7 +95,7 @@ async def test_long_history_is_caught_up_with(
     client: httpx.AsyncClient, memory: ScriptedMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A history longer than one read is read page by page, so that nothing is left out of the summary."""
-    monkeypatch.setattr("summaries.PAGE_MESSAGES", 30)
+    monkeypatch.setattr("turn.summaries.PAGE_MESSAGES", 30)
     monkeypatch.setattr("memory_client.PAGE_MESSAGES", 30)
     fill(memory, 100)
     answer = await client.post("/chat/", json=HELLO)

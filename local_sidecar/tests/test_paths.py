@@ -2,7 +2,7 @@
 
 import pytest
 
-from local_sidecar.paths import BadMethod, app_path, decoded, route_of
+from local_sidecar.invocation.paths import BadMethod, app_path, decoded, route_of
 
 
 @pytest.mark.parametrize(

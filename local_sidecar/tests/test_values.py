@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from local_sidecar.values import Document, html_safe
+from local_sidecar.state.values import Document, html_safe
 
 
 def written(text: str) -> str:

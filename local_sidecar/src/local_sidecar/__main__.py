@@ -1,5 +1,5 @@
 """`python -m local_sidecar`."""
 
-from .cli import main
+from local_sidecar.cli import main
 
 main()

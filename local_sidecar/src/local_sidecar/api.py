@@ -3,14 +3,25 @@
 import secrets
 from urllib.parse import unquote_plus
 
-from .about import About
-from .errors import ApiError
-from .http import EMPTY, TEXT_TYPE, Answer, Disconnected, Message, Receive, Request, Send, refusal, refusal_of_head
-from .invoke import Invoker
-from .paths import route_of
-from .relay import CutOff
-from .state_api import StateApi
-from .unserved import refuse_unserved
+from local_sidecar.errors import ApiError
+from local_sidecar.http import (
+    EMPTY,
+    TEXT_TYPE,
+    Answer,
+    Disconnected,
+    Message,
+    Receive,
+    Request,
+    Send,
+    refusal,
+    refusal_of_head,
+)
+from local_sidecar.invocation.invoker import Invoker
+from local_sidecar.invocation.paths import route_of
+from local_sidecar.invocation.relay import CutOff
+from local_sidecar.metadata import About
+from local_sidecar.state.routes import StateApi
+from local_sidecar.unserved import refuse_unserved
 
 API_TOKEN = b"dapr-api-token"
 HEALTH_ROUTES = ("/v1.0/healthz", "/v1.0/healthz/outbound")

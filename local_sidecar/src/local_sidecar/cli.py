@@ -8,9 +8,9 @@ from typing import NoReturn
 
 import uvloop
 
-from .components import ResourcesError, load_resources
-from .run import run_file
-from .sidecar import Options, StartError, serve
+from local_sidecar.components import ResourcesError, load_resources
+from local_sidecar.multi_app.run import run_file
+from local_sidecar.sidecar import Options, StartError, serve
 
 DEFAULT_HTTP_PORT = 3500
 JSON_DEPTH = 10_000  # how deep values may be nested, as in Dapr

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from .values import Json
+from local_sidecar.state.values import Json
 
 
 class ResourcesError(Exception):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
-from .errors import ApiError
+from local_sidecar.errors import ApiError
 
 Message = MutableMapping[str, Any]  # ASGI's own shape
 Receive = Callable[[], Awaitable[Message]]

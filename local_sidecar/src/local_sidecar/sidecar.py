@@ -12,13 +12,13 @@ from types import FrameType
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from .about import About
-from .api import Api
-from .components import Resources
-from .invoke import Invoker
-from .registry import Announcement, Instance, Registry
-from .state_api import StateApi
-from .store import Store
+from local_sidecar.api import Api
+from local_sidecar.components import Resources
+from local_sidecar.invocation.invoker import Invoker
+from local_sidecar.invocation.registry import Announcement, Instance, Registry
+from local_sidecar.metadata import About
+from local_sidecar.state.routes import StateApi
+from local_sidecar.state.store import Store
 
 HOST = "127.0.0.1"
 KEEP_ALIVE_SECONDS = 3600  # clients keep their connections for minutes

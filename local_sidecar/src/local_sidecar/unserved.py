@@ -2,7 +2,7 @@
 
 import re
 
-from .errors import ApiError
+from local_sidecar.errors import ApiError
 
 _UNSERVED = [
     (method, re.compile(path), ApiError(status, code, message))

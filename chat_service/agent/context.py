@@ -1,0 +1,78 @@
+"""What the model is given of a session: pure functions from what memory holds to the model's input."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agents import TResponseInputItem
+
+from agent.prompts import chat_instructions
+from models import Conversation, ConversationEntry, Profile
+
+WINDOW_MESSAGES = 20  # what the memory service gives in one read
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """The instructions, the messages, and how many earlier messages are in neither the summary nor the window."""
+
+    instructions: str
+    messages: list[TResponseInputItem]
+    lag: int
+
+
+def model_input(profile: Profile, conversation: Conversation | None, text: str, budget_chars: int) -> ModelInput:
+    """Instructions from profile and summary, then the last messages verbatim as whole turns, then `text`."""
+    if conversation is None:
+        return ModelInput(chat_instructions(profile, None), [_as_message("user", text)], 0)
+    kept = window(conversation, budget_chars)
+    summary = conversation.summary
+    covered = summary.through if summary else 0
+    return ModelInput(
+        chat_instructions(profile, summary.text if summary else None),
+        [*(_as_message(entry.role, entry.content) for entry in kept), _as_message("user", text)],
+        max(0, conversation.length - len(kept) - covered),
+    )
+
+
+def window(conversation: Conversation, budget_chars: int) -> list[ConversationEntry]:
+    """The newest whole turns that fit into the budget."""
+    turns = whole_turns(conversation.history)
+    if len(conversation.history) < conversation.length and turns and turns[0][0].role != "user":
+        turns = turns[1:]  # the read cut this one short
+    kept: list[ConversationEntry] = []
+    left = budget_chars
+    for turn in reversed(turns):
+        left -= chars(turn)
+        if left < 0:
+            break
+        kept = [*turn, *kept]
+    return kept
+
+
+def whole_turns(entries: Sequence[ConversationEntry]) -> list[list[ConversationEntry]]:
+    """The entries turn by turn: by turn id, or where there is none (the tutorial's) from user to user."""
+    turns: list[list[ConversationEntry]] = []
+    for entry in entries:
+        if turns and _goes_on(turns[-1], entry):
+            turns[-1].append(entry)
+        else:
+            turns.append([entry])
+    return turns
+
+
+def chars(entries: Sequence[ConversationEntry]) -> int:
+    """The length of the entries' text."""
+    return sum(len(entry.content) for entry in entries)
+
+
+def _goes_on(turn: Sequence[ConversationEntry], entry: ConversationEntry) -> bool:
+    if entry.turn_id is None:
+        return turn[0].turn_id is None and entry.role != "user"
+    return turn[0].turn_id == entry.turn_id
+
+
+def _as_message(role: str, content: str) -> TResponseInputItem:
+    """A stored message may name any role; only the assistant's own words are given as such."""
+    if role == "assistant":
+        return {"role": "assistant", "content": content}
+    return {"role": "user", "content": content}

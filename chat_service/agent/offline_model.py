@@ -1,0 +1,125 @@
+"""A model without a model: deterministic, for running the whole system without a key. It never pretends to be one."""
+
+import re
+from collections.abc import AsyncIterator
+from itertools import count
+from uuid import uuid4
+
+from agents import Model, ModelResponse, ModelSettings, ModelTracing, Tool, TResponseInputItem, Usage
+from agents.agent_output import AgentOutputSchemaBase
+from agents.handoffs import Handoff
+from agents.items import TResponseOutputItem, TResponseStreamEvent
+from openai.types.responses import (
+    Response,
+    ResponseCompletedEvent,
+    ResponseFunctionToolCall,
+    ResponseOutputMessage,
+    ResponseOutputText,
+    ResponseTextDeltaEvent,
+)
+from openai.types.responses.response_prompt_param import ResponsePromptParam
+
+from agent.offline_replies import TIME_TOOL, Said, reply_to
+from models import ConversationEntry
+
+OFFLINE = "offline"
+
+_PIECE = re.compile(r"\S+\s*|\s+")
+
+
+class OfflineModel(Model):
+    """Answers the tutorial's dialogues from its input and nothing else; to the rest it says what it is."""
+
+    async def get_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],  # noqa: A002 - the SDK's name
+        model_settings: ModelSettings,
+        tools: list[Tool],
+        output_schema: AgentOutputSchemaBase | None,
+        handoffs: list[Handoff],
+        tracing: ModelTracing,
+        *,
+        previous_response_id: str | None = None,
+        conversation_id: str | None = None,
+        prompt: ResponsePromptParam | None = None,
+    ) -> ModelResponse:
+        """The reply at once."""
+        output = _output(system_instructions, input, tools)
+        return ModelResponse(output=[output], usage=Usage(), response_id=None)
+
+    async def stream_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],  # noqa: A002 - the SDK's name
+        model_settings: ModelSettings,
+        tools: list[Tool],
+        output_schema: AgentOutputSchemaBase | None,
+        handoffs: list[Handoff],
+        tracing: ModelTracing,
+        *,
+        previous_response_id: str | None = None,
+        conversation_id: str | None = None,
+        prompt: ResponsePromptParam | None = None,
+    ) -> AsyncIterator[TResponseStreamEvent]:
+        """The same reply, word by word."""
+        output = _output(system_instructions, input, tools)
+        numbers = count()
+        for piece in _PIECE.findall(_text_of(output)):
+            yield ResponseTextDeltaEvent(
+                type="response.output_text.delta",
+                delta=piece,
+                item_id=output.id or OFFLINE,
+                content_index=0,
+                output_index=0,
+                logprobs=[],
+                sequence_number=next(numbers),
+            )
+        yield ResponseCompletedEvent(
+            type="response.completed", response=_completed(output), sequence_number=next(numbers)
+        )
+
+
+def _output(
+    instructions: str | None, given: str | list[TResponseInputItem], tools: list[Tool]
+) -> ResponseOutputMessage | ResponseFunctionToolCall:
+    text = reply_to(instructions, _said(given), [tool.name for tool in tools])
+    if text is None:
+        return ResponseFunctionToolCall(
+            type="function_call", id=OFFLINE, call_id=f"call_{uuid4().hex}", name=TIME_TOOL, arguments="{}"
+        )
+    content = ResponseOutputText(type="output_text", text=text, annotations=[], logprobs=[])
+    return ResponseOutputMessage(id=OFFLINE, type="message", role="assistant", status="completed", content=[content])
+
+
+def _said(given: str | list[TResponseInputItem]) -> Said:
+    """The messages in the SDK's input, and the tool's result if that is what came last."""
+    if isinstance(given, str):
+        return Said([ConversationEntry(role="user", content=given)], None)
+    messages = []
+    tool_output = None
+    for item in given:
+        role, content = item.get("role"), item.get("content")
+        if isinstance(role, str) and isinstance(content, str):
+            messages.append(ConversationEntry(role=role, content=content))
+        tool_output = str(item.get("output")) if item.get("type") == "function_call_output" else None
+    return Said(messages, tool_output)
+
+
+def _text_of(output: TResponseOutputItem) -> str:
+    if not isinstance(output, ResponseOutputMessage):
+        return ""
+    return "".join(part.text for part in output.content if isinstance(part, ResponseOutputText))
+
+
+def _completed(output: TResponseOutputItem) -> Response:
+    return Response(
+        id=OFFLINE,
+        object="response",
+        created_at=0,
+        model=OFFLINE,
+        output=[output],
+        tools=[],
+        tool_choice="auto",
+        parallel_tool_calls=False,
+    )

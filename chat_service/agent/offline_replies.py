@@ -1,0 +1,137 @@
+"""What the offline model says: a pure function from its input to a reply or a wish to call a tool."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agent.prompts import SUMMARY_INSTRUCTIONS, Instructions, SummaryTask, read_chat_instructions, read_summary_task
+from models import ConversationEntry, Profile
+
+TIME_TOOL = "get_current_time"
+MAX_QUOTE_CHARS = 80
+MAX_OFFLINE_SUMMARY_CHARS = 1_500
+
+_NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+_LAST_MESSAGES = re.compile(r"\b(?:last|previous)\s+(?:(\d+|[a-z]+)\s+)?(messages?)\b")
+_TIME = re.compile(r"\bwhat(?:'s|\u2019s| is)? (?:the )?(?:current )?time\b|\btime is it\b|\bcurrent time\b")
+_GREETING = re.compile(r"(?:hello|hi|hey|greetings|good (?:morning|afternoon|evening|day))\b")
+_TALKED = re.compile(r"\btalk(?:ed|ing)? about\b|\bdiscuss(?:ed)?\b|\bour conversation\b")
+_KNOWN = re.compile(r"\bknow about me\b|\bwho am i\b|\bmy name\b|\bmy goal\b|\bremember (?:about )?me\b")
+
+HONEST = (
+    "I am the offline model, so I cannot answer that. I can greet you, tell the time, say what I know about you and "
+    "what we have talked about, and list your last messages. For a real model set GEMINI_API_KEY, or LLM_MODEL "
+    "with LLM_BASE_URL and LLM_API_KEY, and start the service again."
+)
+
+
+@dataclass(frozen=True)
+class Said:
+    """The input's messages, oldest first, with the result of the last tool call if that is what came last."""
+
+    messages: Sequence[ConversationEntry]
+    tool_output: str | None
+
+
+def reply_to(instructions: str | None, said: Said, tools: Sequence[str]) -> str | None:
+    """The reply; None for a call of `get_current_time`."""
+    asked = next((it.content for it in reversed(said.messages) if it.role == "user"), "")
+    if instructions == SUMMARY_INSTRUCTIONS:
+        task = read_summary_task(asked)
+        return HONEST if task is None else summarised(task)
+    known = read_chat_instructions(instructions or "")
+    if said.tool_output is not None:
+        return _time_in_words(said.tool_output, known)
+    earlier = [it.content for it in said.messages if it.role == "user"][:-1]
+    return _conversation(asked.strip().lower(), known, earlier, can_tell_time=TIME_TOOL in tools)
+
+
+def _conversation(asked: str, known: Instructions | None, earlier: Sequence[str], *, can_tell_time: bool) -> str | None:
+    if (wanted := _LAST_MESSAGES.search(asked)) is not None:
+        return _last_messages(wanted[1], wanted[2] == "message", earlier)
+    talked, about_me = _TALKED.search(asked), _KNOWN.search(asked)
+    if talked or about_me:
+        parts = [_talked_about(known, earlier)] if talked else []
+        return " ".join([*parts, *([_known_of(known)] if about_me else [])])
+    if can_tell_time and _TIME.search(asked):
+        return None
+    if _GREETING.match(asked) and known is not None:
+        return _greeting(known.profile)
+    return HONEST
+
+
+def _greeting(profile: Profile) -> str:
+    if "formal" in _words(profile.preferred_style):
+        return f"Hello {profile.name}, how may I help you today?"
+    return f"Hi {profile.name}! What can I do for you?"
+
+
+def _time_in_words(tool_output: str, known: Instructions | None) -> str:
+    if known is not None and "formal" in _words(known.profile.preferred_style):
+        return f"The current time is {tool_output}. How may I further assist you?"
+    return f"The current time is {tool_output}. Anything else?"
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z]+", text.lower())
+
+
+def _last_messages(number: str | None, singular: bool, earlier: Sequence[str]) -> str:
+    wanted = _number(number) or (1 if singular else len(earlier))
+    listed = earlier[-wanted:]
+    if not listed:
+        return "This is your first message in this session."
+    if len(listed) == 1:
+        heading = "Your last message was:" if wanted == 1 else "You have sent only one message before this one:"
+    elif len(listed) < wanted:
+        heading = f"You have sent only {_in_words(len(listed))} messages before this one that I can see:"
+    else:
+        heading = f"Your last {_in_words(len(listed))} messages were:"
+    return heading + "\n\n" + "\n".join(f'{place}. "{text}"' for place, text in enumerate(listed, 1))
+
+
+def _number(word: str | None) -> int | None:
+    if word is None:
+        return None
+    if word.isdecimal():
+        return int(word[:3])
+    return _NUMBERS.index(word) if word in _NUMBERS else None
+
+
+def _in_words(number: int) -> str:
+    return _NUMBERS[number] if number < len(_NUMBERS) else str(number)
+
+
+def _talked_about(known: Instructions | None, earlier: Sequence[str]) -> str:
+    summary = known.summary if known else None
+    if not earlier and summary is None:
+        return "We have just begun our conversation."
+    parts = [f"Earlier in our conversation: {summary}"] if summary else []
+    if earlier:
+        parts.append(f"You wrote to me: {_listed(earlier)}.")
+    return " ".join(parts)
+
+
+def _known_of(known: Instructions | None) -> str:
+    if known is None:
+        return "I have no information about you."
+    profile = known.profile
+    return (
+        f"I know your name is {profile.name} and that your goal is to {profile.goal}. "
+        f"You prefer a {profile.preferred_style} style. I have no other information about you."
+    )
+
+
+def summarised(task: SummaryTask) -> str:
+    """The summary so far and what the user wrote since, oldest left out first where it gets too long."""
+    written = [it.content for it in task.messages if it.role != "assistant"]
+    start = "The user wrote: "
+    so_far = (task.summary or "").removeprefix(start).removesuffix(".")
+    quoted = "; ".join([*([so_far] if so_far else []), *([_listed(written)] if written else [])])
+    if len(quoted) > MAX_OFFLINE_SUMMARY_CHARS:
+        quoted = "... " + quoted[-MAX_OFFLINE_SUMMARY_CHARS:].partition("; ")[2]
+    return f"{start}{quoted}."
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return "; ".join(f'"{text[:MAX_QUOTE_CHARS]}..."' if len(text) > MAX_QUOTE_CHARS else f'"{text}"' for text in texts)

@@ -1,0 +1,62 @@
+"""Which model answers: an OpenAI-compatible endpoint as the settings name it, or the offline model."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import httpx2
+from agents import Model, OpenAIChatCompletionsModel
+
+from agent.offline_model import OFFLINE, OfflineModel
+from llm.client import ModelClient
+from llm.transport import CONNECT_TIMEOUT_SECONDS, ModelTransport, endpoint_transport
+from settings import GEMINI_BASE_URL, OPENAI_BASE_URL, Settings
+
+NO_KEY = (
+    "none"  # endpoints that ask for no key get this; left out, the client would look for another's in OPENAI_API_KEY
+)
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A model, the name that replies give it, where it is, and how to let go of its connections."""
+
+    model: Model
+    name: str
+    where: str
+    close: Callable[[], Awaitable[None]]
+
+    @property
+    def is_offline(self) -> bool:
+        """No real model was set."""
+        return isinstance(self.model, OfflineModel)
+
+
+def choose_provider(settings: Settings, transport: httpx2.AsyncBaseTransport | None = None) -> Provider:
+    """The provider that the settings name; `transport` stands in for the network."""
+    endpoint = _endpoint(settings)
+    if endpoint is None:
+        return Provider(OfflineModel(), OFFLINE, "this process", _nothing)
+    base_url, key = endpoint
+    http = httpx2.AsyncClient(
+        transport=ModelTransport(transport or endpoint_transport(base_url)),
+        timeout=httpx2.Timeout(settings.turn_timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS),
+    )
+    client = ModelClient(base_url=base_url, api_key=key, max_retries=0, http_client=http)
+    model = OpenAIChatCompletionsModel(settings.llm_model, client)
+    return Provider(model, settings.llm_model, base_url, http.aclose)
+
+
+def _endpoint(settings: Settings) -> tuple[str, str] | None:
+    """Base URL and key; a key is only ever sent to the endpoint it was set for."""
+    key = settings.llm_api_key.get_secret_value() if settings.llm_api_key else None
+    if settings.llm_base_url:
+        return settings.llm_base_url, key or NO_KEY
+    if key:
+        return OPENAI_BASE_URL, key
+    if settings.gemini_api_key:
+        return GEMINI_BASE_URL, settings.gemini_api_key.get_secret_value()
+    return None
+
+
+async def _nothing() -> None:
+    """The offline model holds no connections."""

@@ -1,0 +1,132 @@
+"""`local-sidecar run -f dapr.yaml`: every app with its sidecar, until one of them ends or a signal comes."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from local_sidecar.multi_app.processes import Child
+from local_sidecar.multi_app.runfile import App, RunFileError, read_run_file
+
+HOST = "127.0.0.1"
+SIDECAR_START_SECONDS = 15.0
+APP_START_SECONDS = 60.0  # a first start compiles its imports
+POLL_SECONDS = 0.05
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class RunFailed(Exception):
+    """Something could not start, or ended; the text says what."""
+
+
+def run_file(given: Path) -> int:
+    """Run the file's apps; the exit code."""
+    try:
+        file, apps = read_run_file(given)
+        _check_ports(apps)
+        asyncio.run(_run(file, apps))
+    except (RunFileError, RunFailed) as problem:
+        print(f"local-sidecar: {problem}", file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+async def _run(file: Path, apps: list[App]) -> None:
+    """Until a signal comes; nothing is left running. Raises RunFailed."""
+    children: list[Child] = []
+    work = asyncio.create_task(_start_and_watch(file, apps, children))
+    for number in STOP_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+    try:
+        await work
+    except asyncio.CancelledError:
+        print("local-sidecar: stopping", flush=True)
+    finally:
+        for number in STOP_SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, _kill_all, children)
+        for child in reversed(children):  # an app before its sidecar, a caller before whom it calls: no answer is lost
+            child.stop(signal.SIGTERM)
+            await child.finish()
+
+
+def _kill_all(children: list[Child]) -> None:
+    """Asked a second time: at once."""
+    for child in children:
+        child.stop(signal.SIGKILL)
+
+
+async def _start_and_watch(file: Path, apps: list[App], children: list[Child]) -> None:
+    for app in apps:
+        sidecar = await _start(
+            children, f"DAPR - {app.app_id}", _sidecar_command(file, app), Path.cwd(), _environment(app)
+        )
+        await _until_open(app.http_port, sidecar, SIDECAR_START_SECONDS, "--dapr-http-port")
+        if app.command:
+            process = await _start(children, f"APP - {app.app_id}", app.command, app.folder, _environment(app))
+            if app.app_port:
+                await _until_open(app.app_port, process, APP_START_SECONDS, "its appPort")
+    ends = [asyncio.create_task(_fail_when_ended(child)) for child in children]
+    try:
+        await asyncio.gather(*ends)
+    finally:
+        for end in ends:
+            end.cancel()
+
+
+async def _start(
+    children: list[Child], name: str, command: list[str], folder: Path, environment: dict[str, str]
+) -> Child:
+    try:
+        child = await Child.start(name, command, folder, environment)
+    except OSError as problem:
+        raise RunFailed(f"{name}: cannot start {command[0]} in {folder}: {problem.strerror}") from problem
+    children.append(child)
+    return child
+
+
+def _sidecar_command(file: Path, app: App) -> list[str]:
+    command = [sys.executable, "-m", "local_sidecar", "--app-id", app.app_id, "--dapr-http-port", str(app.http_port)]
+    command += ["--app-port", str(app.app_port)] if app.app_port else []
+    for folder in app.resources:
+        command += ["--resources-path", str(folder)]
+    default_state = file.parent / ".local" / "state.db"
+    return [*command, "--state-path", os.environ.get("LOCAL_SIDECAR_STATE") or str(default_state)]
+
+
+def _environment(app: App) -> dict[str, str]:
+    """As `dapr run` sets it; there is no gRPC here, its port is named for those who only read it."""
+    ports = {"APP_ID": app.app_id, "DAPR_HTTP_PORT": str(app.http_port), "DAPR_GRPC_PORT": "0"}
+    if app.app_port:
+        ports["APP_PORT"] = str(app.app_port)
+    return {**os.environ, **app.environment, **ports}
+
+
+async def _fail_when_ended(child: Child) -> None:
+    code = await child.ended()
+    raise RunFailed(f"{child.name} ended (exit code {code}): stopping the others")
+
+
+async def _until_open(port: int, child: Child, seconds: float, what: str) -> None:
+    """Wait until a process listens. Raises RunFailed when it ends before that, or takes too long."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not _listens(port):
+        if not child.running:
+            raise RunFailed(f"{child.name} ended (exit code {await child.ended()}) before it was ready")
+        if asyncio.get_running_loop().time() > deadline:
+            raise RunFailed(f"{child.name} does not listen on port {port} after {seconds:.0f} s: check {what}")
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def _check_ports(apps: list[App]) -> None:
+    """Raise RunFailed when a port that an app or a sidecar needs is taken."""
+    for app in apps:
+        for port in (app.http_port, app.app_port):
+            if port and _listens(port):
+                raise RunFailed(f"port {port}, which {app.app_id} needs, is in use: stop what listens there")
