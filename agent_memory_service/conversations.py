@@ -1,20 +1,23 @@
-"""Sessions: histories of turns, each session owned by the user whose turn came first."""
+"""Sessions: each has a history of turns and belongs to the user whose turn came first."""
 
 from collections.abc import Sequence
 
+from cursor import Cursor
 from documents import Document, Entry
-from errors import HistoryReplaced, NotOwner, SessionDeleted, SessionUnknown, SummaryConflict
+from errors import NotOwner, SessionDeleted, SessionUnknown, SummaryConflict
+from keys import session_key
 from log import page_plan
 from log.log_reader import Slice, Span
-from log.page_plan import Head
-from log.paged_log import Appended, PagedLog, Write
+from log.page_plan import Head, Write
+from log.paged_log import Appended, PagedLog
 from log.sweeps import Sweeper
 from models import NewTurn, SummaryOffer
-from user_sessions import UserSessions, session_key
+from user_sessions import UserSessions
 
-FIRST_WORDS_CHARACTERS = 80
-"""Of the first message, kept in the head so that a list of sessions need not read pages."""
-KEPT_BY_REPLACE = ("owner", "listed", "created")
+FIRST_WORDS_CHARS = 80
+"""Characters of the first message that the head keeps, so that a list of sessions needs no pages."""
+FIELDS_KEPT_BY_REPLACE = ("owner", "listed", "created")
+"""Fields of a head that a replace does not change. The summary goes: its messages are replaced."""
 
 
 class Conversations:
@@ -26,144 +29,151 @@ class Conversations:
         self._sessions = sessions
 
     async def append(self, session_id: str, turn: NewTurn) -> Appended:
-        """Add a turn whole, once; the same turn id again returns what is recorded.
+        """Add a turn, all of it, once. A remembered turn id returns the recorded turn.
 
         Raises NotOwner, SessionDeleted, StoreConflict and StoreUnavailable.
         """
         entries = [{**entry.model_dump(), "turn_id": turn.turn_id} for entry in turn.entries]
 
         async def admit(head: Head | None) -> Document:
-            self._refuse_deleted(session_id, head)
+            self._check_not_deleted(session_id, head)
             fields = head.fields if head else {}
             if head and fields.get("owner") == turn.user_id:
                 return fields if head.total else {**fields, **_first_words(entries)}
-            _refuse_stranger(head, turn.user_id)
+            _check_owner(head, turn.user_id)
             listed = await self._sessions.add(turn.user_id, session_id)
             return {**fields, **listed, **_first_words(head.history if head and head.history else entries)}
 
         key = session_key(session_id)
-        done = await self._log.append(key, turn.turn_id, entries, admit)
-        self._sweeper.later(key, done.turn.head)  # what a replace left unswept, if its process died
-        return done
+        appended = await self._log.append(key, turn.turn_id, entries, admit)
+        self._sweeper.sweep_later(key, appended.recorded.head)  # needed if the process of a replace died
+        return appended
 
-    async def whole(self, session_id: str, user_id: str | None = None) -> Slice | None:
-        """The whole history, or None where there is no such session."""
+    async def read_whole(self, session_id: str, user_id: str | None = None) -> Slice | None:
+        """Return the whole history, None if there is no such session. Raises what `read_part` raises."""
         return await self._read(session_id, user_id, lambda head: (0, head.total))
 
-    async def history(self, session_id: str) -> list[Entry]:
-        """Every message, empty where there is no such session."""
-        found = await self.whole(session_id)
-        return list(found.entries) if found else []
+    async def read_history(self, session_id: str) -> list[Entry]:
+        """Return all messages, empty if there is no such session. Raises what `read_part` raises."""
+        whole = await self.read_whole(session_id)
+        return list(whole.entries) if whole else []
 
     async def check_owner(self, session_id: str, user_id: str) -> None:
-        """Raise NotOwner for a session of another user."""
+        """Raise NotOwner if the session belongs to another user."""
         await self._read(session_id, user_id, lambda head: (head.total, head.total))
 
-    async def newest(
-        self, session_id: str, count: int, user_id: str | None = None, turn_id: str | None = None
+    async def read_part(
+        self,
+        session_id: str,
+        count: int | None = None,
+        before: Cursor | None = None,
+        user_id: str | None = None,
+        turn_id: str | None = None,
     ) -> Slice | None:
-        """The newest `count` messages, and the recorded turn `turn_id`."""
-        return await self._read(session_id, user_id, lambda head: (max(0, head.total - count), head.total), turn_id)
+        """Return the `count` messages before the cursor, or the newest, and the recorded turn `turn_id`.
 
-    async def before(
-        self, session_id: str, cursor: str, count: int, user_id: str | None = None, turn_id: str | None = None
-    ) -> Slice | None:
-        """The `count` messages before a cursor, and the recorded turn `turn_id`.
-
-        Raises HistoryReplaced where the cursor is of another history.
+        Without a count it returns as many as one read of the head gives. None: there is no such session. Raises
+        NotOwner, SessionDeleted, StaleCursor, HistoryDamaged, StoreConflict and StoreUnavailable.
         """
-        number, _, epoch = cursor.partition("-")
 
         def span(head: Head) -> tuple[int, int]:
-            if epoch not in ("", head.epoch):
-                raise HistoryReplaced
-            end = min(int(number), head.total)
-            return max(0, end - count), end
+            if before is not None:
+                before.check(head.epoch)
+            end = head.total if before is None else min(before.number, head.total)
+            return max(0, end - (count or page_plan.HEAD_MIN_ENTRIES)), end
 
         return await self._read(session_id, user_id, span, turn_id)
 
     async def replace(self, session_id: str, entries: Sequence[Entry]) -> None:
-        """Put `history` in the place of what there is, as the tutorial's POST does; the last replace wins."""
-        mine: set[str] = set()
+        """Replace the whole history, as the tutorial's POST does. The last replace wins.
+
+        Raises SessionDeleted, BodyTooLarge, StoreConflict and StoreUnavailable.
+        """
+        own_epochs: set[str] = set()
 
         async def decide(head: Head | None) -> Write | None:
-            if head and mine & {head.epoch, *(epoch for epoch, _ in head.was)}:
-                return None
-            self._refuse_deleted(session_id, head)
-            fields = {name: head.fields[name] for name in KEPT_BY_REPLACE if name in head.fields} if head else {}
+            if head and own_epochs & {head.epoch, *(retired.epoch for retired in head.retired_epochs)}:
+                return None  # an earlier attempt was done
+            self._check_not_deleted(session_id, head)
+            fields = {name: head.fields[name] for name in FIELDS_KEPT_BY_REPLACE if name in head.fields} if head else {}
             if entries and "owner" in fields:
                 fields |= _first_words(entries)
-            successor = page_plan.replaced(head, entries, fields)
-            mine.add(successor.epoch)
-            return Write(successor)
+            replacement = page_plan.replacement(head, entries, fields)
+            own_epochs.add(replacement.epoch)
+            return Write(replacement)
 
-        head = await self._log.revise(session_key(session_id), decide)
+        head = await self._log.compare_and_swap(session_key(session_id), decide)
         if head:
-            self._sweeper.later(session_key(session_id), head)
+            self._sweeper.sweep_later(session_key(session_id), head)
 
     async def summarize(self, session_id: str, offer: SummaryOffer) -> None:
-        """Keep a summary that covers at least what the kept one does, of the same epoch. Raises SummaryConflict."""
+        """Store a summary that covers at least as many messages as the stored one, of the same epoch.
+
+        Raises SummaryConflict, SessionUnknown, SessionDeleted, StoreConflict and StoreUnavailable.
+        """
+        summary: Document = {"text": offer.text, "through": offer.through}
 
         async def decide(head: Head | None) -> Write | None:
-            self._refuse_deleted(session_id, head)
+            self._check_not_deleted(session_id, head)
             if head is None:
                 raise SessionUnknown
-            kept = head.fields.get("summary")
-            offered: Document = {"text": offer.text, "through": offer.through}
-            if kept == offered and head.epoch == offer.epoch:
+            if head.fields.get("summary") == summary and head.epoch == offer.epoch:
                 return None
-            _refuse_stale(head, offer)
-            return Write(page_plan.with_field(head, "summary", offered))
+            _check_summary(head, offer)
+            return Write(page_plan.with_field(head, "summary", summary))
 
-        await self._log.revise(session_key(session_id), decide)
+        await self._log.compare_and_swap(session_key(session_id), decide)
 
     async def delete(self, session_id: str, user_id: str | None = None) -> None:
-        """Leave a tombstone of a session and sweep its pages. Deleting an absent session writes nothing."""
+        """Write a tombstone over a session and sweep its pages. For an absent session nothing is written.
+
+        Raises NotOwner, StoreConflict and StoreUnavailable.
+        """
 
         async def decide(head: Head | None) -> Write | None:
             if head is None or head.deleted:
                 return None
             if user_id is not None:
-                _refuse_stranger(head, user_id)
+                _check_owner(head, user_id)
             return Write(page_plan.tombstone(head))
 
-        head = await self._log.revise(session_key(session_id), decide)
+        head = await self._log.compare_and_swap(session_key(session_id), decide)
         if head:
-            self._sweeper.later(session_key(session_id), head)
-            await self._sweeper.sweep(session_key(session_id), head.was)
+            self._sweeper.sweep_later(session_key(session_id), head)
+            await self._sweeper.sweep(session_key(session_id), head.retired_epochs)
 
     async def _read(self, session_id: str, user_id: str | None, span: Span, turn_id: str | None = None) -> Slice | None:
-        def allowed(head: Head) -> tuple[int, int]:
+        def checked_span(head: Head) -> tuple[int, int]:
             if user_id is not None:
-                _refuse_stranger(head, user_id)
+                _check_owner(head, user_id)
             return span(head)
 
-        found = await self._log.read(session_key(session_id), allowed, turn_id)
-        self._refuse_deleted(session_id, found.head if found else None)
-        return found
+        part = await self._log.read(session_key(session_id), checked_span, turn_id)
+        self._check_not_deleted(session_id, part.head if part else None)
+        return part
 
-    def _refuse_deleted(self, session_id: str, head: Head | None) -> None:
-        """Raise for a tombstone, and finish one that was left unswept."""
+    def _check_not_deleted(self, session_id: str, head: Head | None) -> None:
+        """Raise SessionDeleted for a tombstone, and resume its sweep if it was interrupted."""
         if head is not None and head.deleted:
-            self._sweeper.later(session_key(session_id), head)
+            self._sweeper.sweep_later(session_key(session_id), head)
             raise SessionDeleted
 
 
-def _refuse_stranger(head: Head | None, user_id: str) -> None:
+def _check_owner(head: Head | None, user_id: str) -> None:
     if head is not None and head.fields.get("owner") not in (None, user_id):
         raise NotOwner
 
 
-def _refuse_stale(head: Head, offer: SummaryOffer) -> None:
-    kept = head.fields.get("summary")
-    through = kept["through"] if isinstance(kept, dict) else 0
+def _check_summary(head: Head, offer: SummaryOffer) -> None:
+    stored = head.fields.get("summary")
+    through = stored["through"] if isinstance(stored, dict) else 0
     if head.epoch != offer.epoch:
-        raise SummaryConflict("These messages were replaced. Read the session again and summarise what is there now.")
+        raise SummaryConflict("The summarized messages were replaced. Read the session again and write a new summary.")
     if isinstance(through, int) and offer.through < through:
-        raise SummaryConflict(f"A summary through message {through} is kept. Read it and go on from there.")
+        raise SummaryConflict(f"The stored summary covers {through} messages. Read it and summarize from there.")
     if offer.through > head.total:
-        raise SummaryConflict(f"The session has {head.total} messages. Offer a summary of no more than these.")
+        raise SummaryConflict(f"The session has {head.total} messages. Send a summary of at most that many.")
 
 
 def _first_words(entries: Sequence[Entry]) -> Document:
-    return {"first_words": entries[0]["content"][:FIRST_WORDS_CHARACTERS]}
+    return {"first_words": entries[0]["content"][:FIRST_WORDS_CHARS]}

@@ -1,9 +1,9 @@
-"""The kinds of values the store keeps."""
+"""The types of the values in the store."""
 
 from typing import TypeAlias
 
 JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
 Document: TypeAlias = dict[str, JSON]
-"""What is kept under a key: an object."""
+"""The value of a key: a JSON object."""
 Entry: TypeAlias = dict[str, str]
-"""What a log is made of: a message, or the naming of a session."""
+"""One entry of a log: a message of a session, or a session in a user's list."""

@@ -1,38 +1,37 @@
-"""Whether the service can do its work: asked through its sidecar, of its store."""
+"""Whether the service is ready: whether its store responds through the sidecar."""
 
 import asyncio
 import time
 
 from dapr_state import DaprState
 from errors import StoreUnavailable
+from keys import HEALTH_PROBE_KEY
 
 CACHED_SECONDS = 1.0
-"""How long an answer is given again, so that frequent probes cost the store nothing."""
-PROBE_KEY = "health-probe"
-"""Never written: Dapr's own health endpoint does not look at the store, a read does."""
+"""How long a result is used again, in seconds, so that frequent probes cost the store at most one read a second."""
 
 
 class Readiness:
-    """The answer to `/health/ready`."""
+    """The readiness of the service, checked at most once in CACHED_SECONDS."""
 
     def __init__(self, state: DaprState) -> None:
         self._state = state
-        self._asking = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._failure: StoreUnavailable | None = None
-        self._until = 0.0
+        self._valid_until = 0.0
 
     async def check(self) -> None:
-        """Raise StoreUnavailable where the store does not answer, as of at most a second ago."""
-        async with self._asking:
-            if time.monotonic() >= self._until:
-                self._failure = await self._ask()
-                self._until = time.monotonic() + CACHED_SECONDS
+        """Raise StoreUnavailable if the store did not respond to the last probe."""
+        async with self._lock:
+            if time.monotonic() >= self._valid_until:
+                self._failure = await self._probe()
+                self._valid_until = time.monotonic() + CACHED_SECONDS
         if self._failure is not None:
             raise self._failure
 
-    async def _ask(self) -> StoreUnavailable | None:
+    async def _probe(self) -> StoreUnavailable | None:
         try:
-            await self._state.get(PROBE_KEY)
+            await self._state.get(HEALTH_PROBE_KEY)
         except StoreUnavailable as failure:
             return failure
         return None

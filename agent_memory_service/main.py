@@ -1,77 +1,152 @@
-"""Assembles the memory service: `uvicorn main:app --port 8001`, beside a Dapr sidecar on port 3501."""
+"""The memory service: the app, and the tutorial's five routes. `uvicorn main:app --port 8001`, beside a Dapr sidecar.
 
-import logging
+The tutorial's tests patch four functions of this module. The routes look them up at each call, so a patch takes effect.
+"""
+
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Annotated
 
-from fastapi import FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Query, Response
 from fastapi.middleware.cors import CORSMiddleware
 
-import errors
-from api import routes, tutorial_routes
-from api.middleware import Gate
+from api import routes, serializers
+from api.dependencies import MemoryDep
+from api.error_handlers import add_error_handlers
+from api.middleware import BodyLimit, RequireAppToken, TraceContext
+from api.openapi import COMMON_ERRORS, error_responses
+from dapr_state import SidecarTransport, connect
 from documents import Document, Entry
+from errors import BodyTooLarge, NotOwner, SessionDeleted, StaleCursor
+from logging_setup import configure_logging
 from memory import Memory
-from settings import load
+from models import (
+    ConversationHistory,
+    ConversationQuery,
+    ConversationSlice,
+    NewHistory,
+    NewProfile,
+    SessionId,
+    UserId,
+    UserMetadata,
+)
+from profiles import default_profile
+from settings import Settings, load_settings
 
-logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+_request_memory: ContextVar[Memory] = ContextVar("request_memory")
 
-settings = load()
-memory = Memory(settings)
+
+async def _enter_memory(memory: MemoryDep) -> None:
+    """Let the four functions use the memory of the app that handles this request."""
+    _request_memory.set(memory)
+
+
+def _memory() -> Memory:
+    """The memory of the current request's app; outside of a request, that of this module's app."""
+    memory: Memory = _request_memory.get(app.state.memory)
+    return memory
 
 
 async def get_user_metadata(user_id: str) -> Document:
-    """A user's profile, empty where there is none."""
-    return await memory.profiles.get(user_id)
+    """Return a user's profile, empty if there is none."""
+    return await _memory().profiles.get(user_id)
 
 
 async def set_user_metadata(user_id: str, metadata: Document) -> None:
-    """Keep a profile in the place of what there is."""
-    await memory.profiles.set(user_id, metadata)
+    """Store a user's profile and overwrite the one before."""
+    await _memory().profiles.set(user_id, metadata)
 
 
 async def get_conversation_history(session_id: str) -> list[Entry]:
-    """The whole history of a session, oldest message first, empty where there is none."""
-    return await memory.conversations.history(session_id)
+    """Return the whole history of a session, the oldest message first; empty if there is none."""
+    return await _memory().conversations.read_history(session_id)
 
 
 async def set_conversation_history(session_id: str, history: list[Entry]) -> None:
-    """Put a whole history in the place of what there is."""
-    await memory.conversations.replace(session_id, history)
+    """Replace the whole history of a session."""
+    await _memory().conversations.replace(session_id, history)
+
+
+router = APIRouter(dependencies=[Depends(_enter_memory)])
+
+
+@router.get("/")
+async def root() -> dict[str, str]:
+    """Say where the documentation is."""
+    return {"message": "Welcome to the DACA Agent Memory Service! Access /docs for the API documentation."}
+
+
+@router.get("/memories/{user_id}", responses=error_responses(*COMMON_ERRORS))
+async def get_memories(user_id: UserId) -> UserMetadata:
+    """Return a user's profile, or the default one."""
+    return UserMetadata.model_validate(await get_user_metadata(user_id) or default_profile(user_id))
+
+
+@router.post("/memories/{user_id}/initialize", responses=error_responses(*COMMON_ERRORS, BodyTooLarge))
+async def initialize_memories(user_id: UserId, metadata: NewProfile) -> dict[str, str | UserMetadata]:
+    """Store a user's profile and overwrite the one before."""
+    await set_user_metadata(user_id, dict(metadata))
+    return {"status": "success", "user_id": user_id, "metadata": metadata}
+
+
+@router.get(
+    "/conversations/{session_id}",
+    response_model=ConversationHistory | ConversationSlice,
+    responses=error_responses(*COMMON_ERRORS, NotOwner, StaleCursor, SessionDeleted),
+)
+async def get_conversation(
+    memory: MemoryDep, session_id: SessionId, query: Annotated[ConversationQuery, Query()]
+) -> Response | ConversationSlice:
+    """Return the whole history; with `last`, `before` or `turn_id` a part of it, and the state of the session."""
+    if query.is_whole:
+        if query.user_id is not None:
+            await memory.conversations.check_owner(session_id, query.user_id)
+        return serializers.whole_history(await get_conversation_history(session_id))
+    part = await memory.conversations.read_part(
+        session_id, query.count, query.cursor, user_id=query.user_id, turn_id=query.turn_id
+    )
+    return serializers.conversation(session_id, part, query.turn_id)
+
+
+@router.post("/conversations/{session_id}", responses=error_responses(*COMMON_ERRORS, SessionDeleted, BodyTooLarge))
+async def update_conversation(session_id: SessionId, history: NewHistory) -> dict[str, str]:
+    """Replace the whole history of a session. To add to it, append a turn."""
+    await set_conversation_history(session_id, [dict(entry) for entry in history.history])
+    return {"status": "success", "session_id": session_id}
 
 
 @asynccontextmanager
-async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Close what the service opened."""
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
-    await memory.close()
+    await app.state.memory.close()
 
 
-app = FastAPI(
-    title="DACA Agent Memory Service",
-    description="Profiles and conversations, kept over Dapr state: each turn once, at any length, erased for real.",
-    version="1.0.0",
-    lifespan=lifespan,
-)
-app.state.memory = memory
-errors.install(app)
-app.include_router(
-    tutorial_routes.create(
-        # Looked up at each call, so that a function replaced here takes effect.
-        tutorial_routes.TutorialFunctions(
-            get_user_metadata=lambda user_id: get_user_metadata(user_id),
-            set_user_metadata=lambda user_id, metadata: set_user_metadata(user_id, metadata),
-            get_conversation_history=lambda session_id: get_conversation_history(session_id),
-            set_conversation_history=lambda session_id, history: set_conversation_history(session_id, history),
-        )
+def create_app(settings: Settings, *, sidecar_transport: SidecarTransport | None = None) -> FastAPI:
+    """Create an app with its own memory. A test passes the transport of a fake sidecar."""
+    app = FastAPI(
+        title="DACA Agent Memory Service",
+        description="Profiles and conversations over Dapr state: each turn once, at any length, erased completely.",
+        version="1.0.0",
+        lifespan=_lifespan,
     )
-)
-app.include_router(routes.router)
-app.add_middleware(Gate, token=settings.app_api_token)
-app.add_middleware(
-    CORSMiddleware,
-    allow_origins=["http://localhost:3000", "http://localhost:8010"],
-    allow_credentials=True,
-    allow_methods=["*"],
-    allow_headers=["*"],
-)
+    app.state.memory = Memory(settings, sidecar_transport or connect())
+    add_error_handlers(app)
+    app.include_router(router)
+    app.include_router(routes.router)
+    # The middleware added last runs first.
+    app.add_middleware(TraceContext)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(RequireAppToken, token=settings.app_api_token)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=["http://localhost:3000", "http://localhost:8010"],
+        allow_credentials=True,
+        allow_methods=["*"],
+        allow_headers=["*"],
+    )
+    return app
+
+
+configure_logging()
+app = create_app(load_settings())

@@ -1,4 +1,4 @@
-"""What goes over the memory service's HTTP API. The first three are the tutorial's."""
+"""The bodies and parameters of the memory service's HTTP API. The tutorial's three models are among them."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Self
@@ -7,34 +7,76 @@ from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 from pydantic_core import to_json
 
-ENTRY_BYTES = 120_000
-"""An entry's JSON: the 32 a head may hold stay below the 4 MiB that Dapr takes in one request."""
-REPLACE_MESSAGES = 10_000
-TURN_ENTRIES = 12
-"""Entries of one turn, at most: a user's text, a reply, and what tools said between them."""
-LAST_MESSAGES = 1_000
-"""Messages asked for at once, at most; the whole history has a route of its own."""
-SESSIONS_ON_A_PAGE = 100
-"""Sessions listed at once, at most: their heads are read in one call."""
+from cursor import CURSOR_PATTERN, Cursor
 
-# Dapr's paths and keys cannot carry `/ ? # %` or the names `.` and `..`, and `|` and `:` divide our keys.
+MAX_ENTRY_BYTES = 120_000
+"""Longest JSON of one message, in bytes: the 32 messages of a full head stay below the 4 MiB of a Dapr request."""
+MAX_REPLACE_MESSAGES = 10_000
+"""Most messages in one replace. Short messages of that number fit into a Dapr request."""
+MAX_TURN_MESSAGES = 12
+"""Most messages in one turn: a user's text, a reply, and the results of tools between them."""
+MAX_PART_MESSAGES = 1_000
+"""Most messages in one part of a history. The whole history is read by the same route without parameters."""
+MAX_LISTED_SESSIONS = 100
+"""Most sessions in one part of a list: their heads are read in one call."""
+
+# Dapr's paths and keys cannot have `/ ? # %` or the names `.` and `..`; `|` and `:` separate the parts of a key.
 _ID_CHARACTER = r"[^/\\?#%:|\s\x00-\x1f\x7f-\x9f]"
 _NOT_DOT = _ID_CHARACTER.replace("[^", "[^.")
 ID_PATTERN = rf"^(?:{_NOT_DOT}{_ID_CHARACTER}*|\.{_NOT_DOT}{_ID_CHARACTER}*|\.\.{_ID_CHARACTER}+)$"
+"""What an id may be: the characters that Dapr's paths and this service's keys can have."""
 
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=ID_PATTERN)]
 SessionId = Annotated[Identifier, Path(examples=["session-1"])]
 UserId = Annotated[Identifier, Path(examples=["junaid"])]
-UserIdQuery = Annotated[Identifier | None, Query(description="refuse if the session is another user's")]
-Cursor = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}(-[0-9a-f]{1,32})?$")]
+UserIdQuery = Annotated[Identifier | None, Query(description="refuse if the session belongs to another user")]
+MessageCount = Annotated[int | None, Query(ge=1, le=MAX_PART_MESSAGES)]
 Text = Annotated[str, StringConstraints(min_length=0)]
-"""Text that can be stored: under any constraint, lone surrogates are refused, which no UTF-8 can carry."""
+"""Text that can be stored. Any constraint makes pydantic refuse lone surrogates, which UTF-8 cannot encode."""
 ProfileField = Annotated[str, StringConstraints(max_length=2_000)]
 
 
 def now() -> str:
-    """The present time in UTC, ISO 8601, as the tutorial writes it."""
+    """Return the current time in UTC as ISO 8601, the tutorial's form."""
     return datetime.now(UTC).isoformat()
+
+
+class PartQuery(BaseModel):
+    """The parameter that continues a part read before."""
+
+    before: Annotated[
+        Annotated[str, StringConstraints(pattern=CURSOR_PATTERN)] | None, Query(description="`before` of the last part")
+    ] = None
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """Where the part ends; None: at the newest entry."""
+        return Cursor.parse(self.before) if self.before else None
+
+
+class ConversationQuery(PartQuery):
+    """Which part of a history to read. Without parameters: all of it."""
+
+    last: MessageCount = None
+    limit: MessageCount = None
+    user_id: UserIdQuery = None
+    turn_id: Annotated[Identifier | None, Query(description="also return this turn, if it is remembered")] = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the whole history is requested."""
+        return (self.last, self.before, self.limit, self.turn_id) == (None,) * 4
+
+    @property
+    def count(self) -> int | None:
+        """The most messages of the part: `limit` before a cursor, `last` without one."""
+        return (self.limit or self.last) if self.before else (self.last or self.limit)
+
+
+class SessionsQuery(PartQuery):
+    """Which part of a list of sessions to read."""
+
+    limit: Annotated[int, Query(ge=1, le=MAX_LISTED_SESSIONS)] = 20
 
 
 def _example(**fields: JsonValue) -> ConfigDict:
@@ -50,7 +92,7 @@ class UserMetadata(BaseModel):
 
 
 class NewProfile(UserMetadata):
-    """A profile to keep."""
+    """A profile to store."""
 
     model_config = _example(name="Junaid", preferred_style="formal", goal="schedule tasks")
 
@@ -60,7 +102,7 @@ class NewProfile(UserMetadata):
 
 
 class ConversationEntry(BaseModel):
-    """One message; `timestamp` is ISO 8601, the time of arrival when left out."""
+    """One message; `timestamp` is ISO 8601. The default is the time of arrival."""
 
     role: str
     content: str
@@ -68,18 +110,18 @@ class ConversationEntry(BaseModel):
 
 
 class NewEntry(ConversationEntry):
-    """One message to keep."""
+    """One message to store."""
 
     role: Text
     content: Text
     timestamp: Text = Field(default_factory=now)
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
-        # Six bytes a character is the longest JSON spelling, so most entries need no counting.
+    def _check_size(self) -> Self:
+        # One character takes at most six bytes of JSON, so the size of most messages need not be counted.
         length = len(self.role) + len(self.content) + len(self.timestamp)
-        if length * 6 > ENTRY_BYTES and len(to_json(self)) > ENTRY_BYTES:
-            raise ValueError(f"a message may take {ENTRY_BYTES} bytes as JSON; shorten it or split it")
+        if length * 6 > MAX_ENTRY_BYTES and len(to_json(self)) > MAX_ENTRY_BYTES:
+            raise ValueError(f"the JSON of a message may have {MAX_ENTRY_BYTES} bytes; shorten it or split it")
         return self
 
 
@@ -90,15 +132,15 @@ class ConversationHistory(BaseModel):
 
 
 class NewHistory(BaseModel):
-    """A history to keep in the place of what there is."""
+    """A history that replaces the stored one."""
 
     model_config = _example(history=[{"role": "user", "content": "Hello", "timestamp": "2026-01-01T12:00:00+00:00"}])
 
-    history: Annotated[list[NewEntry], Field(max_length=REPLACE_MESSAGES)] = []
+    history: Annotated[list[NewEntry], Field(max_length=MAX_REPLACE_MESSAGES)] = []
 
 
 class ProfileChange(BaseModel):
-    """The fields of a profile to change; what is left out stays."""
+    """The fields of a profile to change. The others stay as they are."""
 
     model_config = _example(goal="learn Dapr") | ConfigDict(extra="forbid")
 
@@ -108,7 +150,7 @@ class ProfileChange(BaseModel):
 
 
 class NewTurn(BaseModel):
-    """One turn to append, whole. The same `turn_id` again is a repetition, never a second turn."""
+    """One turn to append. A request with the same `turn_id` repeats it and never adds a second turn."""
 
     model_config = _example(
         turn_id="turn-1",
@@ -118,17 +160,17 @@ class NewTurn(BaseModel):
 
     turn_id: Identifier
     user_id: Identifier
-    entries: Annotated[list[NewEntry], Field(min_length=1, max_length=TURN_ENTRIES)]
+    entries: Annotated[list[NewEntry], Field(min_length=1, max_length=MAX_TURN_MESSAGES)]
 
 
 class Message(ConversationEntry):
-    """A message as it is kept: `turn_id` names the turn it came with, null where the tutorial's POST brought it."""
+    """A stored message; `turn_id` names its turn. It is null if the tutorial's POST wrote the message."""
 
     turn_id: str | None = None
 
 
 class RecordedTurn(BaseModel):
-    """A turn as it is kept; `seq` is the number of its first message, counted from 0."""
+    """A stored turn; `seq` is the number of its first message in the session, counted from 0."""
 
     turn_id: str
     seq: int
@@ -136,7 +178,7 @@ class RecordedTurn(BaseModel):
 
 
 class AppendedTurn(RecordedTurn):
-    """What an append answers; `total` is the number of messages in the session."""
+    """The response to an append; `total` is the number of messages in the session."""
 
     session_id: str
     epoch: str
@@ -151,7 +193,7 @@ class Summary(BaseModel):
 
 
 class SummaryOffer(Summary):
-    """A summary to keep; `epoch` is the one the messages were read with."""
+    """A summary to store; `epoch` comes from the read of the summarized messages."""
 
     model_config = _example(text="Junaid said hello and asked for the time.", through=2, epoch="0")
 
@@ -159,7 +201,7 @@ class SummaryOffer(Summary):
 
 
 class ConversationSlice(BaseModel):
-    """A part of a history, oldest first. `before` asks for what comes before it; null at the beginning."""
+    """A part of a history, oldest message first. `before` requests the part before it; null at the beginning."""
 
     session_id: str
     history: list[Message]
@@ -171,7 +213,7 @@ class ConversationSlice(BaseModel):
 
 
 class SessionInfo(BaseModel):
-    """One session of a user, as a list shows it."""
+    """One session in a user's list."""
 
     session_id: str
     created: str
@@ -181,14 +223,14 @@ class SessionInfo(BaseModel):
 
 
 class SessionPage(BaseModel):
-    """A user's sessions, newest created first. `before` asks for older ones; null at the end."""
+    """A user's sessions, the newest first. `before` requests older ones; null at the end."""
 
     conversations: list[SessionInfo]
     before: str | None
 
 
 class ExportedSession(BaseModel):
-    """One session with all that is kept of it."""
+    """One session with everything that is stored of it."""
 
     session_id: str
     created: str
@@ -197,7 +239,7 @@ class ExportedSession(BaseModel):
 
 
 class Export(BaseModel):
-    """Everything kept about a user; `profile` is null when there is none."""
+    """Everything that is stored of a user; `profile` is null if there is none."""
 
     user_id: str
     profile: UserMetadata | None
@@ -205,7 +247,9 @@ class Export(BaseModel):
 
 
 class ErrorBody(BaseModel):
-    """The one shape of errors; `detail` says what to do next."""
+    """The body of every error; `detail` says what to do next."""
 
-    detail: str | list[dict[str, object]] = Field(description="what to do next; FastAPI's list in a 422")
+    detail: str | list[dict[str, object]] = Field(
+        description="what to do next; in a 422, FastAPI's list of invalid fields"
+    )
     code: str

@@ -1,11 +1,17 @@
-"""Users' profiles, the tutorial's documents under `user:{user_id}`. An empty one is the tombstone of an erased one."""
+"""Users' profiles: the tutorial's documents. An empty document is the tombstone of an erased profile."""
 
 from collections.abc import Callable, Mapping
 
-from dapr_state import ABSENT, FOREVER, DaprState
+from dapr_state import ABSENT_ETAG, DaprState
 from documents import Document
-from log.retry import Writers, until_written
+from keys import user_key
+from log.retry import KeyLocks, retry_until_written
 from log.sweeps import TOMBSTONE_TTL_SECONDS
+
+
+def default_profile(user_id: str) -> Document:
+    """Return the profile of a user who has not stored one: the tutorial's default."""
+    return {"name": user_id, "preferred_style": "casual", "goal": "chat"}
 
 
 class Profiles:
@@ -13,44 +19,51 @@ class Profiles:
 
     def __init__(self, state: DaprState) -> None:
         self._state = state
-        self._writers = Writers()
+        self._locks = KeyLocks()
 
     async def get(self, user_id: str) -> Document:
-        """The profile, empty where there is none."""
-        stored = await self._state.get(_key(user_id))
+        """Return the stored profile, empty if there is none. Raises StoreUnavailable."""
+        stored = await self._state.get(user_key(user_id))
         return stored.value if stored else {}
 
     async def set(self, user_id: str, profile: Document) -> None:
-        """Keep a profile in the place of what there is."""
+        """Store a profile and overwrite the one before. Raises StoreUnavailable."""
 
         async def attempt() -> None:
-            await self._state.save(_key(user_id), profile, None)
+            await self._state.save(user_key(user_id), profile, etag=None)
 
-        await until_written(self._writers.of(user_id), attempt)
+        await retry_until_written(self._locks.of(user_key(user_id)), attempt)
 
-    async def change(self, user_id: str, changes: Mapping[str, str], default: Mapping[str, str]) -> Document:
-        """Change some fields of the profile, or of the default one where there is none. Returns the whole."""
+    async def change(self, user_id: str, changes: Mapping[str, str]) -> Document:
+        """Change some fields of the profile, or of the default one, and return all of it.
+
+        Without changes nothing is written. Raises StoreConflict and StoreUnavailable.
+        """
+        default = default_profile(user_id)
 
         def changed(profile: Document) -> Document:
             return {**(profile or default), **changes} if changes else profile
 
-        return await self._revise(user_id, changed, FOREVER)
+        return await self._compare_and_swap(user_id, changed) or default
 
     async def erase(self, user_id: str) -> None:
-        """Leave a tombstone in the profile's place, so that a change in flight finds another etag."""
-        await self._revise(user_id, lambda _: {}, TOMBSTONE_TTL_SECONDS)
+        """Write a tombstone over the profile: a change in flight then fails on the etag.
 
-    async def _revise(self, user_id: str, change: Callable[[Document], Document], ttl_seconds: int) -> Document:
+        Raises StoreConflict and StoreUnavailable.
+        """
+        await self._compare_and_swap(user_id, lambda _: {}, TOMBSTONE_TTL_SECONDS)
+
+    async def _compare_and_swap(
+        self, user_id: str, change: Callable[[Document], Document], ttl_seconds: int | None = None
+    ) -> Document:
+        key = user_key(user_id)
+
         async def attempt() -> Document:
-            stored = await self._state.get(_key(user_id))
+            stored = await self._state.get(key)
             before = stored.value if stored else {}
             after = change(before)
             if after != before:
-                await self._state.save(_key(user_id), after, stored.etag if stored else ABSENT, ttl_seconds)
+                await self._state.save(key, after, stored.etag if stored else ABSENT_ETAG, ttl_seconds)
             return after
 
-        return await until_written(self._writers.of(user_id), attempt)
-
-
-def _key(user_id: str) -> str:
-    return f"user:{user_id}"
+        return await retry_until_written(self._locks.of(key), attempt)

@@ -1,43 +1,54 @@
-"""Everything the environment decides, read once when the service is assembled."""
+"""The settings of the service, read from the environment once, when the app is created."""
 
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ENV_FILE = Path(__file__).parent / ".env"
+"""Optional file with settings. A variable of the environment has precedence over the file."""
 
 
 class Settings(BaseSettings):
-    """The service's settings; each field is the environment variable of its name in capitals.
+    """The service's settings; each field is the environment variable of the same name in capitals.
 
-    Dapr sets the ports and the address for an app it starts; see https://docs.dapr.io/reference/environment/ for them
-    and for the tokens.
+    Dapr sets the ports, the address and the tokens for an app that it starts:
+    https://docs.dapr.io/reference/environment/
     """
 
-    model_config = SettingsConfigDict(
-        env_file=Path(__file__).parent / ".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
 
     dapr_http_port: int = Field(default=3501, ge=1, le=65535)
-    """Port of this service's sidecar on 127.0.0.1; the tutorial's when nothing is set."""
-    dapr_http_endpoint: str = Field(default="", pattern=r"^(https?://[^\s/:]+(:[0-9]{1,5})?/?)?$")
-    """The sidecar's whole address, when it is not on this machine; overrides the port."""
-    dapr_api_token: str = ""
-    """Sent to the sidecar as `dapr-api-token` when set."""
-    app_api_token: str = ""
-    """Demanded of callers as `dapr-api-token` when set: Dapr then adds it, so only calls through a sidecar come in."""
+    """Port of this service's sidecar on 127.0.0.1. The default is the tutorial's port."""
+    dapr_http_endpoint: str | None = Field(default=None, pattern=r"^https?://[^\s/:]+(:[0-9]{1,5})?/?$")
+    """Full address of the sidecar, for a sidecar on another machine. It overrides the port."""
+    dapr_api_token: SecretStr | None = None
+    """If set, each call to the sidecar carries it in the header `dapr-api-token`."""
+    app_api_token: SecretStr | None = None
+    """If set, each request must carry it in the header `dapr-api-token`. Dapr adds it to the calls it delivers, so
+    only calls through a sidecar are accepted."""
     state_store: str = "statestore"
-    """Name of the Dapr component that keeps the memory."""
+    """Name of the Dapr component that stores the memory."""
 
     @property
     def sidecar_url(self) -> str:
-        """Where the sidecar's HTTP API is, without a trailing slash."""
-        return self.dapr_http_endpoint.rstrip("/") or f"http://127.0.0.1:{self.dapr_http_port}"
+        """The base URL of the sidecar's HTTP API, without a trailing slash."""
+        return (self.dapr_http_endpoint or f"http://127.0.0.1:{self.dapr_http_port}").rstrip("/")
 
 
-def load() -> Settings:
-    """The settings, or one clear line on stderr and exit code 1."""
+def load_settings(env_file: Path = ENV_FILE) -> Settings:
+    """Read the settings. A bad one ends the process: one clear line on stderr and exit code 1."""
+
+    class SettingsFromFile(Settings):
+        model_config = SettingsConfigDict(env_file=env_file, env_file_encoding="utf-8")
+
     try:
-        return Settings()
+        return SettingsFromFile()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SystemExit(f"agent_memory_service: cannot read {env_file}: {error}") from None
     except ValidationError as error:
-        reasons = "; ".join(f"{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors())
-        raise SystemExit(f"agent_memory_service: bad setting: {reasons}") from None
+        raise SystemExit(f"agent_memory_service: bad setting: {_in_one_line(error)}") from None
+
+
+def _in_one_line(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors())

@@ -1,43 +1,35 @@
-"""Which sessions a user has: a log under `sessions-of:{user_id}`, oldest first.
+"""Each user's list of sessions: a log with one entry for each session, oldest first.
 
-An entry is written before the session's head, so it may name a session that never came, or one that came by another
-attempt. The head names the one entry that counts (`listed`); readers skip the others.
+An entry is written before the head of its session. So an entry may name a session that was never written, or one that
+another attempt wrote. The session's head names the entry that counts (`listed`); readers skip all others.
 """
 
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cursor import Cursor
 from documents import Document, Entry
+from keys import list_key, session_key
 from log.log_reader import Span
 from log.page_plan import Head
 from log.paged_log import PagedLog
 from models import now
 
 
-def session_key(session_id: str) -> str:
-    """Where a session's head is kept."""
-    return f"session:{session_id}"
-
-
-def list_key(user_id: str) -> str:
-    """Where the head of a user's list is kept."""
-    return f"sessions-of:{user_id}"
-
-
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A session of the user, with its head."""
+class ListedSession:
+    """A session of a user, with its head."""
 
     session_id: str
     head: Head
 
 
 @dataclass(frozen=True, slots=True)
-class ListPage:
-    """Sessions, newest created first; `before` is the number to go on from, None at the end."""
+class SessionsPart:
+    """Some of a user's sessions, the newest first. `before` is the entry number to continue at, None at the end."""
 
-    sessions: Sequence[Listed]
+    sessions: Sequence[ListedSession]
     before: int | None
     epoch: str
 
@@ -49,43 +41,54 @@ class UserSessions:
         self._log = log
 
     async def add(self, user_id: str, session_id: str) -> Document:
-        """List a session that is about to be the user's. Returns what its head must say for the entry to count."""
+        """Add a session to the user's list.
+
+        Returns the fields to store in the session's head; an entry without a matching head is ignored. Raises
+        StoreConflict and StoreUnavailable.
+        """
         listed, created = secrets.token_hex(8), now()
         entry = {"session_id": session_id, "timestamp": created, "turn_id": listed}
-        await self._log.append(list_key(user_id), listed, [entry], _fields)
+        await self._log.append(list_key(user_id), listed, [entry], _no_fields)
         return {"owner": user_id, "listed": listed, "created": created}
 
-    async def page(self, user_id: str, before: int | None, limit: int) -> ListPage | None:
-        """At most `limit` sessions created before the entry numbered `before`, or the newest. None: no list."""
-        found: list[Listed] = []
+    async def part(self, user_id: str, before: Cursor | None, limit: int) -> SessionsPart | None:
+        """Return at most `limit` sessions older than the cursor, or the newest; None if there is no list.
+
+        Raises StaleCursor, HistoryDamaged, StoreConflict and StoreUnavailable.
+        """
+        end = before.number if before else None
+        sessions: list[ListedSession] = []
         while True:
-            part = await self._log.read(list_key(user_id), _span(before, limit))
+            part = await self._log.read(list_key(user_id), _span(end, limit))
             if part is None or part.head.deleted:
                 return None
+            if before is not None:
+                before.check(part.head.epoch)
             live = await self._live(user_id, part.entries)
             for number in range(part.first + len(part.entries) - 1, part.first - 1, -1):
                 if session := live[number - part.first]:
-                    found.append(session)
-                if len(found) == limit:
-                    return ListPage(found, number or None, part.head.epoch)
+                    sessions.append(session)
+                if len(sessions) == limit:
+                    return SessionsPart(sessions, number or None, part.head.epoch)
             if part.first == 0:
-                return ListPage(found, None, part.head.epoch)
-            before = part.first
+                return SessionsPart(sessions, None, part.head.epoch)
+            end = part.first
 
-    async def _live(self, user_id: str, entries: Sequence[Entry]) -> list[Listed | None]:
+    async def _live(self, user_id: str, entries: Sequence[Entry]) -> list[ListedSession | None]:
+        """Return the session of each entry, None for an entry that does not count."""
         heads = await self._log.heads([session_key(entry["session_id"]) for entry in entries])
         return [
-            Listed(entry["session_id"], head) if head is not None and _counts(head, user_id, entry) else None
+            ListedSession(entry["session_id"], head) if head is not None and _counts(head, user_id, entry) else None
             for entry, head in zip(entries, heads, strict=True)
         ]
 
 
-def _span(before: int | None, limit: int) -> Span:
-    """The `limit` entries before a number, or the newest."""
+def _span(end: int | None, limit: int) -> Span:
+    """Choose the `limit` entries before number `end`, or the newest."""
 
     def span(head: Head) -> tuple[int, int]:
-        end = head.total if before is None else min(before, head.total)
-        return max(0, end - limit), end
+        last = head.total if end is None else min(end, head.total)
+        return max(0, last - limit), last
 
     return span
 
@@ -94,6 +97,6 @@ def _counts(head: Head, user_id: str, entry: Entry) -> bool:
     return head.fields.get("owner") == user_id and head.fields.get("listed") == entry["turn_id"]
 
 
-async def _fields(_: Head | None) -> Document:
-    """A list keeps nothing beside its entries, and a first turn after an erase revives it."""
+async def _no_fields(_: Head | None) -> Document:
+    """Admit every entry: a list has no fields of its own, and the first turn after an erase starts it again."""
     return {}

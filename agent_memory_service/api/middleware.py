@@ -1,53 +1,74 @@
-"""What every request passes before it reaches a route: the app's token, its size, its trace context taken along."""
+"""ASGI middleware that each request passes before its route."""
 
 from secrets import compare_digest
 
+from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dapr_state import trace_headers
-from errors import FRAMEWORK_ERRORS, TooLarge, Unauthorized, response
+import trace_context
+from api.error_handlers import error_response
+from errors import BodyTooLarge, Unauthorized
 
 OPEN_PATHS = "/health/"
-"""Answered without the token: a platform's probes do not have it."""
-TRACE_HEADERS = ("traceparent", "tracestate")
-"""https://www.w3.org/TR/trace-context/; no other header of the caller is passed on."""
-
-
+"""Prefix of the paths that need no token: the probes of a platform do not have it."""
 MAX_BODY_BYTES = 4 * 1024 * 1024
-"""What Dapr lets through to an app, and to its store."""
+"""Largest request body, in bytes: Dapr passes on no more, neither to an app nor to its store."""
 
 
-class Gate:
-    """ASGI middleware; `token` is what Dapr sends to an app with APP_API_TOKEN set, empty demands none."""
+class RequireAppToken:
+    """Refuses requests without the app's token, which Dapr sends if APP_API_TOKEN is set. No token: all may pass."""
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
+    def __init__(self, app: ASGIApp, token: SecretStr | None) -> None:
         self._app = app
-        self._token = token
+        self._token = token.get_secret_value().encode() if token else b""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse with 401 or 413, or go on."""
+        """Pass the request on, or respond with 401."""
+        if scope["type"] == "http" and not self._admits(scope):
+            await error_response(Unauthorized())(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _admits(self, scope: Scope) -> bool:
+        if not self._token or scope["path"].startswith(OPEN_PATHS):
+            return True
+        return compare_digest(Headers(scope=scope).get("dapr-api-token", "").encode(), self._token)
+
+
+class BodyLimit:
+    """Refuses request bodies above MAX_BODY_BYTES."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or respond with 413."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        if not self._admits(scope["path"], headers.get("dapr-api-token", "")):
-            await response(Unauthorized())(scope, receive, send)
-        elif int(headers.get("content-length", 0)) > MAX_BODY_BYTES:
-            await response(TooLarge(FRAMEWORK_ERRORS[413][1]))(scope, receive, send)
+        elif int(Headers(scope=scope).get("content-length", 0)) > MAX_BODY_BYTES:
+            await error_response(BodyTooLarge())(scope, receive, send)
         else:
-            trace_headers.set({name: headers[name] for name in TRACE_HEADERS if name in headers})
             await self._app(scope, _limited(receive), send)
 
-    def _admits(self, path: str, token: str) -> bool:
-        if not self._token or path.startswith(OPEN_PATHS):
-            return True
-        return compare_digest(token.encode(), self._token.encode())
+
+class TraceContext:
+    """Makes the caller's trace context the current one. No other header of the caller goes on to the sidecar."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on within its trace context."""
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            trace_context.enter(headers.get("traceparent"), headers.get("tracestate"))
+        await self._app(scope, receive, send)
 
 
 def _limited(receive: Receive) -> Receive:
-    """A body that does not say its length is refused when it gets too long."""
+    """Count the bytes of a body: its length may not be stated in a header."""
     size = 0
 
     async def counted() -> Message:
@@ -55,7 +76,8 @@ def _limited(receive: Receive) -> Receive:
         message = await receive()
         size += len(message.get("body", b""))
         if size > MAX_BODY_BYTES:
-            raise HTTPException(413)
+            # FastAPI turns any other exception that is raised while it reads a body into a 400.
+            raise HTTPException(BodyTooLarge.status)
         return message
 
     return counted

@@ -1,23 +1,29 @@
-"""What the memory does beyond the tutorial: turns, summaries, lists of sessions, deletion, export, health."""
+"""The routes beyond the tutorial's: turns, summaries, lists of sessions, deletion, export, health."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from api import serializers as views
-from api.dependencies import MemoryDep, errors
-from api.tutorial_routes import default_profile
-from errors import HistoryReplaced, SessionDeleted
+from api import serializers
+from api.dependencies import MemoryDep
+from api.openapi import COMMON_ERRORS, REPLAYED_TURN, error_responses
+from errors import (
+    BodyTooLarge,
+    NotOwner,
+    SessionDeleted,
+    SessionUnknown,
+    StaleCursor,
+    StoreUnavailable,
+    SummaryConflict,
+)
 from models import (
-    SESSIONS_ON_A_PAGE,
     AppendedTurn,
-    Cursor,
-    ErrorBody,
     Export,
     NewTurn,
     ProfileChange,
     SessionId,
     SessionPage,
+    SessionsQuery,
     Summary,
     SummaryOffer,
     UserId,
@@ -25,101 +31,74 @@ from models import (
     UserMetadata,
 )
 
-REPLAYED = {"headers": {"Idempotent-Replayed": {"schema": {"type": "string"}, "description": "`true`"}}}
-
 router = APIRouter()
 
 
 @router.post(
     "/conversations/{session_id}/turns",
     status_code=201,
-    responses={
-        **errors(403, 410, 413),
-        200: {"model": AppendedTurn, "description": "Was there before", **REPLAYED},
-    },
+    responses={**error_responses(*COMMON_ERRORS, NotOwner, SessionDeleted, BodyTooLarge), **REPLAYED_TURN},
 )
 async def append_turn(memory: MemoryDep, session_id: SessionId, turn: NewTurn, response: Response) -> AppendedTurn:
-    """Add a turn, whole and once. The same `turn_id` again answers 200 with the turn as it was recorded."""
-    done = await memory.conversations.append(session_id, turn)
-    if done.replayed:
+    """Add a turn, all of it, once. A repeated `turn_id` gets 200 and the turn as it was stored."""
+    appended = await memory.conversations.append(session_id, turn)
+    if appended.replayed:
         response.status_code = 200
         response.headers["Idempotent-Replayed"] = "true"
-    return views.appended(session_id, turn.turn_id, done)
+    return serializers.appended_turn(session_id, turn.turn_id, appended)
 
 
-@router.put("/conversations/{session_id}/summary", responses=errors(404, 409, 410, 413))
+@router.put(
+    "/conversations/{session_id}/summary",
+    responses=error_responses(*COMMON_ERRORS, SessionUnknown, SummaryConflict, SessionDeleted, BodyTooLarge),
+)
 async def put_summary(memory: MemoryDep, session_id: SessionId, offer: SummaryOffer) -> Summary:
-    """Keep a summary of the first `through` messages; it only ever moves forward."""
+    """Store a summary of the first `through` messages. It must cover at least as many as the stored one."""
     await memory.conversations.summarize(session_id, offer)
     return Summary(text=offer.text, through=offer.through)
 
 
-@router.delete("/conversations/{session_id}", status_code=204, responses=errors(403))
+@router.delete("/conversations/{session_id}", status_code=204, responses=error_responses(*COMMON_ERRORS, NotOwner))
 async def delete_conversation(memory: MemoryDep, session_id: SessionId, user_id: UserIdQuery = None) -> None:
-    """Delete a session with all its messages. May be repeated; for a day its id answers 410."""
+    """Delete a session with all its messages. May be repeated. For a day, requests for the session get 410."""
     await memory.conversations.delete(session_id, user_id)
 
 
-@router.patch("/memories/{user_id}", responses=errors(413))
+@router.patch("/memories/{user_id}", responses=error_responses(*COMMON_ERRORS, BodyTooLarge))
 async def change_memories(memory: MemoryDep, user_id: UserId, change: ProfileChange) -> UserMetadata:
-    """Change some fields of a profile. Answers the whole."""
-    changes = change.model_dump(exclude_none=True)
-    default = default_profile(user_id).model_dump()
-    profile = await memory.profiles.change(user_id, changes, default)
-    return UserMetadata.model_validate(profile or default)
+    """Change some fields of a profile. The response has all of them."""
+    profile = await memory.profiles.change(user_id, change.model_dump(exclude_none=True))
+    return UserMetadata.model_validate(profile)
 
 
-@router.get("/memories/{user_id}/conversations", responses=errors(409))
+@router.get("/memories/{user_id}/conversations", responses=error_responses(*COMMON_ERRORS, StaleCursor))
 async def list_conversations(
-    memory: MemoryDep,
-    user_id: UserId,
-    limit: Annotated[int, Query(ge=1, le=SESSIONS_ON_A_PAGE)] = 20,
-    before: Annotated[Cursor | None, Query(description="`before` of the part read last")] = None,
+    memory: MemoryDep, user_id: UserId, query: Annotated[SessionsQuery, Query()]
 ) -> SessionPage:
-    """A user's sessions, newest created first."""
-    number, _, epoch = (before or "").partition("-")
-    page = await memory.sessions.page(user_id, int(number) if number else None, limit)
-    if page is not None and epoch not in ("", page.epoch):
-        raise HistoryReplaced
-    return views.session_page(page)
+    """List a user's sessions, the newest first."""
+    return serializers.session_page(await memory.sessions.part(user_id, query.cursor, query.limit))
 
 
-@router.get("/memories/{user_id}/export", responses=errors())
+@router.get("/memories/{user_id}/export", responses=error_responses(*COMMON_ERRORS))
 async def export_memories(memory: MemoryDep, user_id: UserId) -> Export:
-    """Everything that is kept about a user."""
-    profile = await memory.profiles.get(user_id)
-    export = Export(
-        user_id=user_id, profile=UserMetadata.model_validate(profile) if profile else None, conversations=[]
-    )
-    page = await memory.sessions.page(user_id, None, SESSIONS_ON_A_PAGE)
-    while page is not None:
-        for session in page.sessions:
-            try:
-                history = await memory.conversations.whole(session.session_id, user_id)
-            except SessionDeleted:
-                continue
-            if history is not None:
-                export.conversations.append(views.exported(session, history))
-        if page.before is None:
-            break
-        page = await memory.sessions.page(user_id, page.before, SESSIONS_ON_A_PAGE)
-    return export
+    """Return everything that is stored of a user."""
+    return serializers.export(await memory.exporter.export(user_id))
 
 
-@router.delete("/memories/{user_id}", status_code=204, responses=errors())
+@router.delete("/memories/{user_id}", status_code=204, responses=error_responses(*COMMON_ERRORS))
 async def erase_memories(memory: MemoryDep, user_id: UserId) -> None:
-    """Erase a user's profile and sessions. May be repeated, and finishes an erase that was interrupted."""
+    """Erase a user's profile and sessions. May be repeated; a repeat finishes an interrupted erase."""
     await memory.erasure.erase(user_id)
 
 
 @router.get("/health/live")
 async def live() -> dict[str, str]:
-    """Whether the process serves."""
+    """Return 200 while the process responds to requests."""
     return {"status": "live"}
 
 
-@router.get("/health/ready", responses={503: {"model": ErrorBody, "description": "The store does not answer"}})
+@router.get("/health/ready", responses=error_responses(StoreUnavailable))
 async def ready(memory: MemoryDep) -> dict[str, str]:
-    """Whether the store answers through the sidecar."""
+    """Return 200 while the store responds through the sidecar."""
     await memory.readiness.check()
     return {"status": "ready"}

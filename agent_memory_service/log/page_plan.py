@@ -1,159 +1,180 @@
-"""What a paged log writes: functions from a head and what is new to documents, knowing no wire.
+"""What a paged log writes: pure functions from a head and new entries to documents.
 
-A log is a head, which holds the newest entries and is the one document that decides, and pages, which
-hold the older ones and are written once. docs/architecture.md explains why each step is safe.
+A log is one head and its pages. The head has the newest entries; its write decides whether an append counts. A page has
+older entries and is written once. docs/architecture.md explains why each step is safe.
 """
 
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import NamedTuple, cast
 
 from documents import JSON, Document, Entry
-from log import recent_turns
+from keys import page_key
+from log import recent_ids
 
-PAGE = 12
-"""Entries of a page. A constant: whoever writes page n of an epoch writes the same. Measured in docs/benchmarks.md."""
-HEAD_KEEPS = 20
-"""Entries that stay in the head when it is sealed, so that the newest 20 cost one read."""
+PAGE_ENTRIES = 12
+"""Entries of a page. Never change it for stored data: all writers of page n of an epoch must write the same entries.
+The value is from the costs in docs/benchmarks.md."""
+HEAD_MIN_ENTRIES = 20
+"""Entries that stay in the head when it is sealed, so that one read returns the newest 20."""
 TUTORIAL_EPOCH = "0"
-"""The epoch of a document that names none: one the tutorial's code wrote."""
+"""The epoch of a document without one: the tutorial's code wrote it."""
+
+_HEAD_FIELDS = {"history", "sealed", "epoch", "turns", "was", "deleted"}
+
+
+class RetiredEpoch(NamedTuple):
+    """An epoch that ended, and the most pages that it may have left in the store."""
+
+    epoch: str
+    pages: int
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The deciding document of a log. `history` holds the newest entries, `sealed` counts those in pages.
+    """The head of a log.
 
-    `was` names epochs whose pages are still to be swept, and how many there may be. `deleted` makes it a
-    tombstone. `fields` is what the log's owner keeps beside the entries.
+    `history` has the newest entries; `sealed` counts the entries in pages. `retired_epochs` (stored as `was`) names the
+    epochs whose pages are not swept yet. `recent_ids` (stored as `turns`) has the entry ids of the last appends. A
+    `deleted` head is a tombstone. `fields` belong to the user of the log.
     """
 
     history: Sequence[Entry] = ()
     sealed: int = 0
     epoch: str = TUTORIAL_EPOCH
-    turns: str = recent_turns.EMPTY
-    was: tuple[tuple[str, int], ...] = ()
+    recent_ids: str = recent_ids.EMPTY
+    retired_epochs: tuple[RetiredEpoch, ...] = ()
     deleted: bool = False
     fields: Document = field(default_factory=dict)
 
     @property
     def total(self) -> int:
-        """How many entries the log has."""
+        """The number of entries in the log."""
         return self.sealed + len(self.history)
 
     @property
-    def possible_pages(self) -> int:
-        """How many pages of this epoch there may be: a writer that died may have sealed all of the head."""
-        return (self.sealed + len(self.history)) // PAGE + 1
+    def retired_with_own(self) -> tuple[RetiredEpoch, ...]:
+        """The retired epochs of the head that ends this head's epoch.
 
-    @property
-    def ended(self) -> tuple[tuple[str, int], ...]:
-        """`was` of a head that ends this one's epoch."""
-        return (*self.was, (self.epoch, self.possible_pages))
+        Another writer may have written pages from all of `history` and crashed, so these pages count too.
+        """
+        return (*self.retired_epochs, RetiredEpoch(self.epoch, self.total // PAGE_ENTRIES + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """What one attempt writes: first the pages, then the head. Only the head's write decides."""
+
+    head: Head
+    pages: Sequence[tuple[str, Document]] = ()
+    ttl_seconds: int | None = None
 
 
 def new_epoch() -> str:
-    """An epoch no other attempt has."""
+    """Return an epoch that no other attempt has."""
     return secrets.token_hex(8)
 
 
 def parse(document: Document) -> Head:
-    """The head in a document; one without an epoch is the tutorial's."""
-    known = {"history", "sealed", "epoch", "turns", "was", "deleted"}
+    """Read a head from its document. A document of the tutorial's code is a head too."""
     return Head(
         history=cast(list[Entry], document.get("history") or []),
         sealed=cast(int, document.get("sealed", 0)),
         epoch=cast(str, document.get("epoch", TUTORIAL_EPOCH)),
-        turns=cast(str, document.get("turns", recent_turns.EMPTY)),
-        was=tuple((epoch, pages) for epoch, pages in cast(list[tuple[str, int]], document.get("was", []))),
+        recent_ids=cast(str, document.get("turns", recent_ids.EMPTY)),
+        retired_epochs=tuple(RetiredEpoch(*item) for item in cast(list[tuple[str, int]], document.get("was", []))),
         deleted=bool(document.get("deleted", False)),
-        fields={name: value for name, value in document.items() if name not in known},
+        fields={name: value for name, value in document.items() if name not in _HEAD_FIELDS},
     )
 
 
 def document(head: Head) -> Document:
-    """The document that keeps a head; the tutorial's code finds `history` where it expects it."""
-    kept: Document = {
+    """Return the document of a head. The tutorial's code finds `history` where it expects it."""
+    stored: Document = {
         **head.fields,
         "history": cast(list[JSON], list(head.history)),
         "sealed": head.sealed,
         "epoch": head.epoch,
     }
-    if head.turns != recent_turns.EMPTY:
-        kept["turns"] = head.turns
-    if head.was:
-        kept["was"] = [[epoch, pages] for epoch, pages in head.was]
+    if head.recent_ids != recent_ids.EMPTY:
+        stored["turns"] = head.recent_ids
+    if head.retired_epochs:
+        stored["was"] = [[epoch, pages] for epoch, pages in head.retired_epochs]
     if head.deleted:
-        kept["deleted"] = True
-    return kept
+        stored["deleted"] = True
+    return stored
 
 
-def page_key(key: str, epoch: str, page: int) -> str:
-    """Where page `page` of an epoch is kept."""
-    return f"{key}:{epoch}:{page}"
-
-
-def begun(head: Head | None) -> Head:
-    """The head to append to: absence and a tombstone begin an epoch."""
+def open_head(head: Head | None) -> Head:
+    """Return the head to append to. A missing log and a tombstone start a new epoch."""
     if head is None or head.deleted:
-        return Head(epoch=new_epoch(), was=head.was if head else ())
+        return Head(epoch=new_epoch(), retired_epochs=head.retired_epochs if head else ())
     return head
 
 
-def grown(head: Head, turn_id: str, entries: Sequence[Entry], fields: Document) -> Head:
-    """The head with a turn added, and with `fields`."""
-    turns = recent_turns.added(head.turns, turn_id, len(entries))
-    return replace(head, history=[*head.history, *entries], turns=turns, fields=fields)
+def with_entries(head: Head, entry_id: str, entries: Sequence[Entry], fields: Document) -> Head:
+    """Return the head with the entries of one append added and with new `fields`."""
+    ids = recent_ids.add(head.recent_ids, entry_id, len(entries))
+    return replace(head, history=[*head.history, *entries], recent_ids=ids, fields=fields)
+
+
+def sealing_write(key: str, head: Head) -> Write:
+    """Return the write of a head that got new entries: full pages are moved out of it first."""
+    pages = full_pages(head)
+    return Write(without_pages(head, pages), oldest_pages(key, head, pages))
 
 
 def full_pages(head: Head) -> int:
-    """How many pages to seal off a head that has grown by at most HEAD_KEEPS entries.
+    """Return how many pages to move out of a head to which at most HEAD_MIN_ENTRIES entries were added.
 
-    Then these pages hold only entries that the head had before: whoever seals page n writes the same.
+    With that limit the pages have only entries that were in the head before: all writers of page n write the same.
     """
-    return max(0, -(-(len(head.history) - HEAD_KEEPS - PAGE) // PAGE))
+    return max(0, -(-(len(head.history) - HEAD_MIN_ENTRIES - PAGE_ENTRIES) // PAGE_ENTRIES))
 
 
-def sealed_off(head: Head, pages: int) -> Head:
-    """The head without its oldest `pages` pages."""
-    return replace(head, history=head.history[pages * PAGE :], sealed=head.sealed + pages * PAGE)
+def without_pages(head: Head, count: int) -> Head:
+    """Return the head without its oldest `count` pages of entries."""
+    entries = count * PAGE_ENTRIES
+    return replace(head, history=head.history[entries:], sealed=head.sealed + entries)
 
 
-def pages_of(key: str, head: Head, count: int) -> list[tuple[str, Document]]:
-    """The oldest `count` pages in a head's history, each with its key."""
-    first = head.sealed // PAGE
+def oldest_pages(key: str, head: Head, count: int) -> list[tuple[str, Document]]:
+    """Return the oldest `count` pages of a head's entries, each with its key."""
+    first = head.sealed // PAGE_ENTRIES
     return [
         (
-            page_key(key, head.epoch, first + n),
-            {"history": cast(list[JSON], list(head.history[n * PAGE : (n + 1) * PAGE]))},
+            page_key(key, head.epoch, first + number),
+            {"history": cast(list[JSON], list(head.history[number * PAGE_ENTRIES : (number + 1) * PAGE_ENTRIES]))},
         )
-        for n in range(count)
+        for number in range(count)
     ]
 
 
-def replaced(head: Head | None, entries: Sequence[Entry], fields: Document) -> Head:
-    """The head of a new epoch that holds the whole of `entries`; later appends seal it."""
-    return Head(history=entries, epoch=new_epoch(), was=head.ended if head else (), fields=fields)
+def replacement(head: Head | None, entries: Sequence[Entry], fields: Document) -> Head:
+    """Return the head of a new epoch that has all of `entries`. Later appends move them to pages."""
+    retired = head.retired_with_own if head else ()
+    return Head(history=entries, epoch=new_epoch(), retired_epochs=retired, fields=fields)
 
 
 def with_field(head: Head, name: str, value: JSON) -> Head:
-    """The head with one of its owner's fields changed."""
+    """Return the head with one of its `fields` changed."""
     return replace(head, fields={**head.fields, name: value})
 
 
 def tombstone(head: Head) -> Head:
-    """What is left of a deleted log: the epochs to sweep."""
-    return Head(epoch=head.epoch, was=head.ended, deleted=True)
+    """Return the tombstone of a deleted log. It has the epochs to sweep and nothing else."""
+    return Head(epoch=head.epoch, retired_epochs=head.retired_with_own, deleted=True)
 
 
-def closed(head: Head) -> Head:
-    """A tombstone that keeps the entries readable until it is swept: an erase walks them again if it must."""
-    return replace(head, was=head.ended, deleted=True)
+def readable_tombstone(head: Head) -> Head:
+    """Return a tombstone that has its entries until it is swept, so that an interrupted erase can read them again."""
+    return replace(head, retired_epochs=head.retired_with_own, deleted=True)
 
 
-def swept(head: Head, was: Sequence[tuple[str, int]]) -> Head:
-    """The head once the pages of `was` are gone; a tombstone with nothing left to sweep keeps nothing."""
-    left = tuple(epoch for epoch in head.was if epoch not in was)
+def after_sweep(head: Head, swept: Sequence[RetiredEpoch]) -> Head:
+    """Return the head without the epochs that were swept. A tombstone without any epoch left loses its content."""
+    left = tuple(epoch for epoch in head.retired_epochs if epoch not in swept)
     if head.deleted and not left:
         return Head(epoch=head.epoch, deleted=True)
-    return replace(head, was=left)
+    return replace(head, retired_epochs=left)

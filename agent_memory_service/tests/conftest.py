@@ -1,4 +1,4 @@
-"""What the tests of this folder share."""
+"""Fixtures of the tests in this folder."""
 
 import asyncio
 from collections.abc import Iterator
@@ -6,16 +6,18 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-import main
 from log import page_plan
+from main import create_app
 from tests.fake_clients import Sidecar
 from tests.fake_dapr import FakeDapr
 from tests.rules_harness import Simulate
 from tests.service_under_test import Service
-from tests.workload import memory_over
+from tests.workload import SETTINGS
 
-TINY_PAGE = 2
-TINY_HEAD_KEEPS = 3  # entries; no turn of these tests is longer
+TINY_PAGE_ENTRIES = 2
+"""Entries of a page: few, so that almost every append seals a page."""
+TINY_HEAD_MIN_ENTRIES = 3
+"""Entries that stay in a head: the longest turn of the simulations has as many."""
 
 settings.register_profile(
     "ci", derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck), max_examples=150
@@ -26,29 +28,24 @@ settings.load_profile("ci")
 
 @pytest.fixture(scope="module")
 def tiny_pages() -> Iterator[int]:
-    """Pages of two entries behind a head that keeps three: sealing is everywhere."""
+    """Pages of two entries, and three entries that stay in the head. Gives the entries of a page."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(page_plan, "PAGE", TINY_PAGE)
-        patch.setattr(page_plan, "HEAD_KEEPS", TINY_HEAD_KEEPS)
-        yield TINY_PAGE
+        patch.setattr(page_plan, "PAGE_ENTRIES", TINY_PAGE_ENTRIES)
+        patch.setattr(page_plan, "HEAD_MIN_ENTRIES", TINY_HEAD_MIN_ENTRIES)
+        yield TINY_PAGE_ENTRIES
 
 
 @pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    """The app, with its memory over a fake Dapr whose clock is the loop's."""
+def service() -> Service:
+    """An app over a fake Dapr, whose clock is the loop's."""
     dapr = FakeDapr(lambda: asyncio.get_running_loop().time())
     sidecar = Sidecar(dapr)
-    memory = memory_over(sidecar)
-    monkeypatch.setattr(main, "memory", memory)
-    kept = main.app.state.memory
-    main.app.state.memory = memory
-    yield Service(dapr, sidecar)
-    main.app.state.memory = kept
+    return Service(create_app(SETTINGS, sidecar_transport=sidecar), dapr, sidecar)
 
 
 @pytest.fixture
 def simulate(tiny_pages: int) -> Iterator[Simulate]:
-    """Starts simulations with tiny pages."""
+    """A function that starts simulations with tiny pages."""
     simulate = Simulate()
     yield simulate
     simulate.close()

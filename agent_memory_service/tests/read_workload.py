@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from errors import HistoryReplaced, ServiceError
+from cursor import Cursor
+from errors import ServiceError, StaleCursor
 from log.log_reader import Slice
 from memory import Memory
 from tests.history_oracle import View
@@ -18,8 +19,8 @@ class Read(Common):
 
     async def run(self, memory: Memory) -> Slice | None:
         if self.last is None:
-            return await memory.conversations.whole(self.session)
-        return await memory.conversations.newest(self.session, self.last)
+            return await memory.conversations.read_whole(self.session)
+        return await memory.conversations.read_part(self.session, self.last)
 
     def agrees(self, answer: object, states: Sequence[View]) -> bool:
         if answer is None:
@@ -38,10 +39,10 @@ class ReadBack(Common):
     """Read the newest two, then the three before them by a cursor."""
 
     async def run(self, memory: Memory) -> tuple[Slice, Slice] | None:
-        newest = await memory.conversations.newest(self.session, 2)
+        newest = await memory.conversations.read_part(self.session, 2)
         if newest is None:
             return None
-        older = await memory.conversations.before(self.session, f"{newest.first}-{newest.head.epoch}", 3)
+        older = await memory.conversations.read_part(self.session, 3, Cursor(newest.first, newest.head.epoch))
         return (newest, older) if older else None
 
     def agrees(self, answer: object, states: Sequence[View]) -> bool:
@@ -54,4 +55,4 @@ class ReadBack(Common):
         return any(state.lines[max(0, newest.first - 3) : end] == told for state in states)
 
     def refusal_agrees(self, error: ServiceError, state: View) -> bool:
-        return isinstance(error, HistoryReplaced) or super().refusal_agrees(error, state)
+        return isinstance(error, StaleCursor) or super().refusal_agrees(error, state)

@@ -1,20 +1,20 @@
-"""The service's own HTTP API over a fake Dapr, as tests ask it."""
+"""An app of this service over a fake Dapr, with the requests that many tests send."""
 
 import httpx
+from fastapi import FastAPI
 
-import main
 from tests.fake_clients import Sidecar
 from tests.fake_dapr import FakeDapr
 
 
 class Service:
-    """The service's own HTTP API over a fake Dapr. Requests are made inside `fake_time.run`."""
+    """An app over a fake Dapr. Send its requests inside `fake_time.run`."""
 
-    def __init__(self, dapr: FakeDapr, sidecar: Sidecar) -> None:
+    def __init__(self, app: FastAPI, dapr: FakeDapr, sidecar: Sidecar) -> None:
         self.dapr = dapr
         self.sidecar = sidecar
         self.http = httpx.AsyncClient(
-            transport=httpx.ASGITransport(main.app, raise_app_exceptions=False), base_url="http://memory"
+            transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://memory"
         )
 
     async def append(self, session: str, turn: str, *contents: str, user: str = "u") -> httpx.Response:

@@ -52,7 +52,7 @@ class Simulation:
         replicas: int = 2,
     ) -> None:
         """`before` is done by the time the clients begin; `seeds` are in the store even before that, by key."""
-        self.page = page_plan.PAGE
+        self.page = page_plan.PAGE_ENTRIES
         self.loop = VirtualLoop(stepped=True)
         self.dapr = FakeDapr(self.loop.time)
         self.schedule = Schedule(self.dapr)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from errors import NotOwner
 from log import page_plan
-from log.page_plan import HEAD_KEEPS, PAGE, Head
+from log.page_plan import HEAD_MIN_ENTRIES, PAGE_ENTRIES, Head
 from tests.fake_dapr import Commit
 from tests.fake_time import run
 from tests.service_under_test import Service
@@ -48,8 +48,8 @@ def test_many_writers_share_writes(service: Service) -> None:
 
     run(scenario())
     growth = [after - before for before, after in pairwise(lengths)]
-    assert max(growth) <= HEAD_KEEPS
-    assert len(growth) <= 64 * 2 // HEAD_KEEPS + 2
+    assert max(growth) <= HEAD_MIN_ENTRIES
+    assert len(growth) <= 64 * 2 // HEAD_MIN_ENTRIES + 2
 
 
 def test_one_of_two_users_gets_a_new_session(service: Service) -> None:
@@ -89,13 +89,13 @@ def test_a_refusal_counts_only_if_what_it_rests_on_was_written() -> None:
     assert simulation.records["2.0"].error is None
 
 
-@given(st.integers(0, 200), st.integers(1, HEAD_KEEPS))
+@given(st.integers(0, 200), st.integers(1, HEAD_MIN_ENTRIES))
 def test_only_what_was_read_is_sealed(length: int, new: int) -> None:
     """However full the head, the pages that make room hold none of the entries being added, and it keeps the newest."""
     head = Head(history=[{"content": str(number)} for number in range(length)])
-    grown = page_plan.grown(head, "t", [{"content": "new"}] * new, {})
+    grown = page_plan.with_entries(head, "t", [{"content": "new"}] * new, {})
     pages = page_plan.full_pages(grown)
-    left = page_plan.sealed_off(grown, pages)
-    assert pages * PAGE <= length
-    assert min(length + new, HEAD_KEEPS) <= len(left.history) <= HEAD_KEEPS + PAGE
+    left = page_plan.without_pages(grown, pages)
+    assert pages * PAGE_ENTRIES <= length
+    assert min(length + new, HEAD_MIN_ENTRIES) <= len(left.history) <= HEAD_MIN_ENTRIES + PAGE_ENTRIES
     assert left.total == length + new

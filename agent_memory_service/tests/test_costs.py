@@ -26,7 +26,7 @@ async def cost(service: Service, first: int) -> tuple[Counter[str], Counter[str]
     """Calls by kind and bytes by direction of whole seal cycles of turns."""
     service.dapr.calls.clear()
     service.dapr.traffic.clear()
-    for turn in range(first, first + CYCLES * page_plan.PAGE):
+    for turn in range(first, first + CYCLES * page_plan.PAGE_ENTRIES):
         await service.append("s", f"{turn:06}", "a" * 100, "b" * 100)
     return Counter(service.dapr.calls), Counter(service.dapr.traffic)
 
@@ -42,7 +42,7 @@ def test_a_turn_costs_the_same_at_any_length(service: Service) -> None:
         await asyncio.sleep(SWEPT_SECONDS)
         later = await steady_again(service, turns)
         calls_later, traffic_later = await cost(service, later)
-        appends = CYCLES * page_plan.PAGE
+        appends = CYCLES * page_plan.PAGE_ENTRIES
         assert calls == calls_later == {"get": appends, "save": appends + 2 * CYCLES}
         for way, amount in traffic.items():
             assert abs(amount - traffic_later[way]) <= NUMBERS_GROW_BYTES * calls.total()
@@ -52,7 +52,7 @@ def test_a_turn_costs_the_same_at_any_length(service: Service) -> None:
 
 async def steady_again(service: Service, turns: int) -> int:
     """After a replace of any length: enough turns for the memory of turns to be full and the head short again."""
-    first = turns + CYCLES * page_plan.PAGE
+    first = turns + CYCLES * page_plan.PAGE_ENTRIES
     for turn in range(first, first + 100):
         await service.append("s", f"{turn:06}", "a" * 100, "b" * 100)
     return first + 100

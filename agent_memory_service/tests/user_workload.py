@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cursor import Cursor
 from documents import Document
 from errors import ServiceError
 from memory import Memory
@@ -39,10 +40,10 @@ class ListSessions:
     user: str = "u"
 
     async def run(self, memory: Memory) -> list[str]:
-        page = await memory.sessions.page(self.user, None, 3)
+        page = await memory.sessions.part(self.user, None, 3)
         found = [] if page is None else [item.session_id for item in page.sessions]
         while page is not None and page.before is not None:
-            page = await memory.sessions.page(self.user, page.before, 3)
+            page = await memory.sessions.part(self.user, Cursor(page.before), 3)
             found += [] if page is None else [item.session_id for item in page.sessions]
         return found
 
@@ -69,8 +70,7 @@ class ChangeGoal:
     goal: str = "learn"
 
     async def run(self, memory: Memory) -> Document:
-        default = {"name": self.user, "preferred_style": "casual", "goal": "chat"}
-        return await memory.profiles.change(self.user, {"goal": self.goal}, default)
+        return await memory.profiles.change(self.user, {"goal": self.goal})
 
     def may(self, before: View, after: View) -> bool:
         return False

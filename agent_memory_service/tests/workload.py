@@ -89,7 +89,7 @@ class Append(Common):
 
     def agrees(self, answer: object, states: Sequence[View]) -> bool:
         assert isinstance(answer, Appended)
-        part = answer.turn
+        part = answer.recorded
         end = part.first + len(self.lines)
         return lines_of_slice(part) == self.lines and any(
             state.lines[part.first : end] == self.lines
@@ -162,7 +162,7 @@ class Summarize(Common):
     keep: int = 1
 
     async def run(self, memory: Memory) -> tuple[str, int] | None:
-        part = await memory.conversations.newest(self.session, 2)
+        part = await memory.conversations.read_part(self.session, 2)
         if part is None:
             return None
         through = max(0, part.head.total - self.keep)

@@ -1,0 +1,24 @@
+"""How the Dapr keys of this service are made. No other module builds a key."""
+
+HEALTH_PROBE_KEY = "health-probe"
+"""Read by the readiness check and never written. Dapr's own health endpoint does not reach the store; a read does."""
+
+
+def user_key(user_id: str) -> str:
+    """The key of a user's profile."""
+    return f"user:{user_id}"
+
+
+def session_key(session_id: str) -> str:
+    """The key of a session's head."""
+    return f"session:{session_id}"
+
+
+def list_key(user_id: str) -> str:
+    """The key of the head of a user's list of sessions."""
+    return f"sessions-of:{user_id}"
+
+
+def page_key(log_key: str, epoch: str, number: int) -> str:
+    """The key of one page of a log; `log_key` is the key of the log's head."""
+    return f"{log_key}:{epoch}:{number}"
