@@ -1,6 +1,7 @@
-"""Clients of a fake Dapr whose calls a test lets through one by one, with the faults it chooses.
+"""Transports to a fake Dapr, with faults chosen by a test.
 
-Each call parks until `Schedule.let` answers it; a crashed client's calls get through no more.
+`Sidecar` responds at once. With `SteppedSidecar` each call waits until the test lets it through; the calls of a crashed
+replica never get through.
 """
 
 import asyncio
@@ -15,27 +16,27 @@ import httpx
 
 from tests.fake_dapr import FakeDapr
 
-operation: ContextVar[str] = ContextVar("operation", default="")
-"""Which operation a call belongs to; tasks that an operation starts carry it on."""
+current_operation: ContextVar[str] = ContextVar("current_operation", default="")
+"""The operation that a call belongs to. The tasks that an operation starts belong to it too."""
 
 
 class Fault(Enum):
-    """What may happen to one call. "Done" says whether the store carried it out all the same."""
+    """What can happen to one call. "done" means that the store carried it out, whatever the response says."""
 
     NONE = "none"
-    ANSWER_LOST = "done, no answer"
-    ANSWER_CUT = "done, connection cut"
-    REQUEST_LOST = "not done, no answer"
+    RESPONSE_LOST = "done, no response"
+    RESPONSE_CUT = "done, connection cut"
+    REQUEST_LOST = "not done, no response"
     UNREACHABLE = "not done, no connection"
     CONFLICT_DONE = "done, 409"
     CONFLICT_NOT_DONE = "not done, 409"
     ERROR_DONE = "done, 500"
     ERROR_NOT_DONE = "not done, 500"
-    LATE = "done later, no answer"
+    LATE = "done later, no response"
     ITEM_ERRORS = "a bulk read whose every item is an error"
 
 
-DONE = {Fault.NONE, Fault.ANSWER_LOST, Fault.ANSWER_CUT, Fault.CONFLICT_DONE, Fault.ERROR_DONE}
+DONE = {Fault.NONE, Fault.RESPONSE_LOST, Fault.RESPONSE_CUT, Fault.CONFLICT_DONE, Fault.ERROR_DONE}
 FOR_READS = [Fault.REQUEST_LOST, Fault.UNREACHABLE, Fault.ERROR_NOT_DONE, Fault.ITEM_ERRORS]
 FOR_WRITES = [fault for fault in Fault if fault not in (Fault.NONE, Fault.ITEM_ERRORS)]
 
@@ -45,7 +46,7 @@ def is_write(request: httpx.Request) -> bool:
 
 
 def named(request: httpx.Request) -> str:
-    """A request in short: get, save, bulk or delete, and the keys it is about."""
+    """A short form of a request: get, save, bulk or delete, and its keys."""
     if request.method in ("GET", "DELETE"):
         return f"{request.method.lower()} {unquote(request.url.path.rpartition('/')[2])}"
     body = json.loads(request.content)
@@ -54,16 +55,16 @@ def named(request: httpx.Request) -> str:
     return f"save {' '.join(item['key'] for item in body)}"
 
 
-def answer(dapr: FakeDapr, request: httpx.Request, fault: Fault, by: str) -> httpx.Response:
-    """Carry out a request as the fault says; raises what httpx raises when no answer comes."""
+def respond(dapr: FakeDapr, request: httpx.Request, fault: Fault, by: str) -> httpx.Response:
+    """Carry out a request with a fault. Raises what httpx raises if there is no response."""
     if fault is Fault.ITEM_ERRORS and request.url.path.endswith("/bulk"):
-        keys = dapr.answer(request, by).json()
+        keys = dapr.respond(request, by).json()
         return httpx.Response(200, json=[{"key": item["key"], "error": "failed to get"} for item in keys])
-    response = dapr.answer(request, by) if fault in DONE else None
+    response = dapr.respond(request, by) if fault in DONE else None
     match fault:
         case Fault.NONE if response is not None:
             return response
-        case Fault.ANSWER_CUT:
+        case Fault.RESPONSE_CUT:
             raise httpx.RemoteProtocolError("peer closed connection", request=request)
         case Fault.UNREACHABLE:
             raise httpx.ConnectTimeout("no connection", request=request)
@@ -71,11 +72,11 @@ def answer(dapr: FakeDapr, request: httpx.Request, fault: Fault, by: str) -> htt
             return httpx.Response(409, json={"errorCode": "ERR_STATE_SAVE", "message": "possible etag mismatch"})
         case Fault.ERROR_DONE | Fault.ERROR_NOT_DONE | Fault.ITEM_ERRORS:
             return httpx.Response(500, json={"errorCode": "ERR_STATE_SAVE", "message": "i/o timeout"})
-    raise httpx.ReadTimeout("no answer", request=request)
+    raise httpx.ReadTimeout("no response", request=request)
 
 
 class Sidecar(httpx.AsyncBaseTransport):
-    """A sidecar that answers at once; `faults` says what happens to a request (none by default)."""
+    """A sidecar that responds at once; `faults` chooses the fault of each request (the default is none)."""
 
     def __init__(self, dapr: FakeDapr, faults: Callable[[httpx.Request], Fault] | None = None) -> None:
         self.dapr = dapr
@@ -84,17 +85,17 @@ class Sidecar(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await asyncio.sleep(self.latency_seconds)  # other tasks run between calls, as they do over a socket
-        return answer(self.dapr, request, self.faults(request), "sidecar")
+        return respond(self.dapr, request, self.faults(request), "sidecar")
 
 
 @dataclass(eq=False)
 class Call:
-    """One request under way, with the operation and the replica it comes from."""
+    """One request under way, with its operation and its replica."""
 
     by: str
     replica: str
     request: httpx.Request
-    answered: asyncio.Future[httpx.Response]
+    response: asyncio.Future[httpx.Response]
 
     def __str__(self) -> str:
         return f"{self.by} {named(self.request)}"
@@ -102,34 +103,34 @@ class Call:
 
 @dataclass
 class Schedule:
-    """The calls of all replicas that wait to be let through, and the writes that may still land late."""
+    """The waiting calls of all replicas, and the writes that may still reach the store late."""
 
     dapr: FakeDapr
     parked: list[Call] = field(default_factory=list)
     late: list[Call] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
-    troubles: int = 0  # calls that met a fault or were given up on
+    troubles: int = 0  # calls with a fault, and calls that their client gave up on
 
     def let(self, call: Call, fault: Fault = Fault.NONE) -> None:
-        """Carry out a parked call. Its client goes on when the loop runs."""
+        """Carry out a waiting call. Its client continues when the loop runs."""
         self.parked.remove(call)
         self.trace.append(f"{call} [{fault.value}]")
         self.troubles += fault is not Fault.NONE
         if fault is Fault.LATE:
             self.late.append(call)
         try:
-            call.answered.set_result(answer(self.dapr, call.request, fault, call.by))
+            call.response.set_result(respond(self.dapr, call.request, fault, call.by))
         except httpx.TransportError as error:
-            call.answered.set_exception(error)
+            call.response.set_exception(error)
 
     def land(self, call: Call) -> None:
-        """Carry out a write whose client has long given up on it."""
+        """Carry out a write whose client gave up on it."""
         self.late.remove(call)
         self.trace.append(f"{call} [lands late]")
-        self.dapr.answer(call.request, call.by)
+        self.dapr.respond(call.request, call.by)
 
     def give_up(self, call: Call) -> None:
-        """The client does not wait any more; a write that was on its way may still arrive."""
+        """Record that the client no longer waits. A write may still reach the store."""
         if call in self.parked:
             self.parked.remove(call)
             self.troubles += 1
@@ -139,7 +140,7 @@ class Schedule:
 
 
 class SteppedSidecar(httpx.AsyncBaseTransport):
-    """The sidecar of one replica: each call parks in the schedule until the test lets it through."""
+    """The sidecar of one replica: each call waits in the schedule until the test lets it through."""
 
     def __init__(self, schedule: Schedule, replica: str) -> None:
         self.schedule = schedule
@@ -149,17 +150,17 @@ class SteppedSidecar(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self.dead:
             raise httpx.ConnectError("the process is gone", request=request)
-        call = Call(operation.get(), self.replica, request, asyncio.get_running_loop().create_future())
+        call = Call(current_operation.get(), self.replica, request, asyncio.get_running_loop().create_future())
         self.schedule.parked.append(call)
         try:
-            return await call.answered
+            return await call.response
         finally:
             self.schedule.give_up(call)
 
     def crash(self) -> None:
-        """From now on nothing of this replica reaches the store, except writes that were on their way already."""
+        """Cut this replica off from the store, except for writes that are already under way."""
         self.dead = True
         self.schedule.trace.append(f"{self.replica} crashes")
         for call in [call for call in self.schedule.parked if call.replica == self.replica]:
             self.schedule.give_up(call)
-            call.answered.set_exception(httpx.ConnectError("the process is gone"))
+            call.response.set_exception(httpx.ConnectError("the process is gone"))

@@ -1,6 +1,6 @@
-"""Dapr's state API over Redis in memory, as an httpx transport: the wire is faked, never the code that speaks it.
+"""A fake of Dapr's state API over Redis, in memory. It fakes the wire and not the code that uses the wire.
 
-What it answers is what a Dapr 1.18 sidecar over Redis 7 was seen to answer, oddities included.
+Its responses are those that a Dapr 1.18 sidecar over Redis 7 gave, with all their oddities.
 """
 
 import json
@@ -14,23 +14,25 @@ import httpx
 from tests.fake_wire import JSON, Refused, body_of, checked_key, encoded, items_of, mapping
 
 STORE = "statestore"
-SEED = "seed"  # who sent what the test itself put into the store
-BODY_LIMIT_BYTES = 4 * 1024 * 1024  # more than this and Dapr answers 400
+SEED = "seed"
+"""The sender of values that the test itself put into the store."""
+BODY_LIMIT_BYTES = 4 * 1024 * 1024
+"""Largest body that Dapr accepts, in bytes; a larger one is 400."""
 
 
 @dataclass
 class Entry:
-    """One key: its value as JSON text, how often it was written, and when it goes (None: never)."""
+    """One key: its value as JSON text, the number of its writes, and its time of expiry (None: never)."""
 
     data: str
     version: int = 0
     expires_at: float | None = None
-    first_write: bool = False  # Dapr's mark: writes without an etag are refused from then on
+    first_write: bool = False  # Dapr's mark: later writes without an etag are refused
 
 
 @dataclass(frozen=True)
 class Commit:
-    """One write that took effect: its key, the value as JSON text (None: deleted), the TTL it stated, who sent it."""
+    """One write that took effect: its key, the value as JSON text (None: deleted), its TTL, and its sender."""
 
     key: str
     data: str | None
@@ -39,10 +41,10 @@ class Commit:
 
 
 class FakeDapr:
-    """The state store: `answer` takes one request to the end. Its clock stands still until told otherwise.
+    """The state store; `respond` carries out one request. Without a clock its time changes only by `seconds`.
 
-    `calls` counts requests by kind (get, bulk, save, delete), `traffic` bytes of bodies (sent, received);
-    `on_commit` is told each write that took effect.
+    `calls` counts requests by kind (get, bulk, save, delete), `traffic` the bytes of bodies (sent, received). Each
+    function in `on_commit` is called with each write that took effect.
     """
 
     def __init__(self, clock: Callable[[], float] | None = None) -> None:
@@ -65,17 +67,17 @@ class FakeDapr:
         return {key: json.loads(entry.data) for key in list(self.entries) if (entry := self.live(key))}
 
     def seed(self, key: str, value: JSON) -> None:
-        """Write a key as another program would have, by no request."""
+        """Write a key without a request, as another program would."""
         self._write({"key": key, "value": value}, SEED)
 
-    def answer(self, request: httpx.Request, by: str = "") -> httpx.Response:
+    def respond(self, request: httpx.Request, by: str = "") -> httpx.Response:
         """Carry out one request; `by` names its sender in the commits."""
         try:
             kind, key = self._route(request)
             self.calls[kind] += 1
             response = self._carry_out(kind, key, request, by)
         except Refused as refused:
-            response = refused.answer
+            response = refused.response
         self.traffic.update(sent=len(request.content), received=len(response.content))
         return response
 
@@ -130,7 +132,7 @@ class FakeDapr:
             raise Refused(409, "ERR_STATE_DELETE", f"failed deleting state with key {key}: possible etag mismatch")
         if entry:
             del self.entries[key]
-            self._tell(Commit(key, None, None, by))
+            self._notify(Commit(key, None, None, by))
         return httpx.Response(204)
 
     def _save(self, request: httpx.Request, by: str) -> httpx.Response:
@@ -146,17 +148,17 @@ class FakeDapr:
             return Refused(400, "ERR_STATE_SAVE", f"invalid etag value: {etag}")
         if concurrency == "last-write":
             etag = "0"
-        entry = self.live(key)  # an etag on a missing key is not looked at: such a write succeeds
+        entry = self.live(key)  # on a missing key the etag is not checked: such a write succeeds
         if entry and etag != str(entry.version) and (etag != "0" or entry.first_write):
             return Refused(500 if etag == "0" else 409, "ERR_STATE_SAVE", "failed saving state: possible etag mismatch")
         entry = self.entries.setdefault(key, Entry(""))
         entry.data, entry.version = encoded(item.get("value")), entry.version + 1
         entry.first_write = entry.first_write or concurrency == "first-write"
-        if ttl is not None:  # a write that states none keeps the running one
+        if ttl is not None:  # a write without a TTL keeps the old one
             entry.expires_at = self.clock() + int(str(ttl)) if int(str(ttl)) > 0 else None
-        self._tell(Commit(key, entry.data, None if ttl is None else str(ttl), by))
+        self._notify(Commit(key, entry.data, None if ttl is None else str(ttl), by))
         return None
 
-    def _tell(self, commit: Commit) -> None:
+    def _notify(self, commit: Commit) -> None:
         for listener in self.on_commit:
             listener(commit)

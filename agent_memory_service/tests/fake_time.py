@@ -1,6 +1,6 @@
-"""An event loop whose time is a number: a sleep ends as soon as nothing else can happen, or when a test says so.
+"""An event loop with virtual time: a sleep ends as soon as nothing else can run, or when a test moves the time.
 
-Code that backs off, waits out a deadline or sweeps later runs at once and in the same order every time.
+So code that backs off, waits for a deadline or sweeps later runs without waiting, and always in the same order.
 """
 
 import asyncio
@@ -10,12 +10,14 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 
-LONGEST_WAIT_SECONDS = 10 * 86_400.0  # a task that sleeps on after that would never end
-CLOCK_RESOLUTION_SECONDS = 1e-9  # a timer as near as that is due, for asyncio too
+MAX_WAIT_SECONDS = 10 * 86_400.0
+"""Virtual seconds after which a task that still sleeps would never end."""
+CLOCK_RESOLUTION_SECONDS = 1e-9
+"""Seconds before its time at which a timer is due, as in asyncio."""
 
 
 class IdleSelector(selectors.SelectSelector):
-    """Never waits: tells the loop that it is idle and for how long it meant to wait."""
+    """Never waits. It notifies the loop that it is idle, and how long it wanted to wait."""
 
     loop: "VirtualLoop"
 
@@ -26,7 +28,7 @@ class IdleSelector(selectors.SelectSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Time passes only while the loop is idle: by itself, or with `stepped` only through `pass_time`."""
+    """Time passes only while the loop is idle; with `stepped` it passes only in `pass_time`."""
 
     def __init__(self, stepped: bool = False) -> None:
         self.now = 0.0
@@ -40,7 +42,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self.now
 
     def idle(self, timeout: float | None) -> None:
-        """Nothing is ready to run; the next timer is `timeout` seconds away (None: there is none)."""
+        """Called if nothing is ready to run. The next timer is `timeout` seconds away (None: there is none)."""
         self.next_timer = timeout
         if self.stepped:
             self.stop()
@@ -54,8 +56,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.run_forever()
 
     def pass_time(self) -> bool:
-        """Move to the next timer, if there is one, and settle."""
-        if self.next_timer is None or self.now > LONGEST_WAIT_SECONDS:
+        """Move the time to the next timer and settle. Returns False if there is no timer."""
+        if self.next_timer is None or self.now > MAX_WAIT_SECONDS:
             return False
         self.now += self.next_timer
         self.settle()
@@ -72,7 +74,7 @@ def run(work: Coroutine[None, None, Result]) -> Result:
 
 
 def finish(loop: VirtualLoop) -> None:
-    """End what is left on the loop and close it."""
+    """Cancel the remaining tasks and close the loop."""
     loop.stepped = False
     loop.run_until_complete(end_other_tasks())
     loop.run_until_complete(loop.shutdown_asyncgens())

@@ -1,4 +1,4 @@
-"""What Dapr makes of bodies: which it refuses, and how a value comes back."""
+"""What Dapr does with bodies: which ones it refuses, and how a stored value changes."""
 
 import json
 
@@ -6,19 +6,20 @@ import httpx
 
 JSON = dict[str, "JSON"] | list["JSON"] | str | int | float | bool | None
 
-LARGEST_EXACT_INTEGER = 2**53  # Dapr decodes numbers into doubles
+LARGEST_EXACT_INTEGER = 2**53
+"""Dapr decodes numbers into doubles; larger integers change."""
 
 
 class Refused(Exception):
-    """A request that Dapr answers with an error."""
+    """A request to which Dapr responds with an error."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
-        self.answer = httpx.Response(status, json={"errorCode": code, "message": message})
+        self.response = httpx.Response(status, json={"errorCode": code, "message": message})
 
 
 def stored(value: JSON) -> JSON:
-    """A value as it comes back from Dapr: floats keep six decimals, whole ones turn into integers."""
+    """A value after Dapr stored it: floats have six decimals, whole floats become integers."""
     if isinstance(value, dict):
         return {key: stored(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -31,7 +32,7 @@ def stored(value: JSON) -> JSON:
 
 
 def encoded(value: JSON) -> str:
-    """JSON text as Dapr writes it: compact, and the order of the keys lost."""
+    """JSON text as Dapr writes it: compact, without the original order of the keys."""
     return json.dumps(stored(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -50,7 +51,7 @@ def body_of(request: httpx.Request) -> JSON:
 
 
 def items_of(request: httpx.Request) -> list[dict[str, JSON]]:
-    """The items of a save. Their shapes are looked at before anything is written."""
+    """The items of a save. The shapes of all of them are checked before anything is written."""
     body = body_of(request)
     if body is None:
         return []

@@ -1,7 +1,7 @@
-"""What every session was after each write: decoded from the store without the service's code.
+"""The state of every session after each write, decoded from the store without the service's code.
 
-The order in which heads were written is the order of the operations. So a run is right when each change of a
-head is what the operation that wrote it may do, and each answer agrees with a state of its time.
+The order of the heads' writes is the order of the operations. So a run is right if each change of a head is one that
+its operation may make, and each result agrees with a state that existed while its operation ran.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ Line = tuple[str, str | None]
 
 @dataclass(frozen=True)
 class View:
-    """One session as its head and pages say. Absent: `epoch` is None. A tombstone has no lines."""
+    """The state of one session by its head and pages. `epoch` is None if it is absent. A tombstone has no lines."""
 
     epoch: str | None = None
     deleted: bool = False
@@ -31,14 +31,14 @@ class View:
 
     @property
     def turns(self) -> list[str]:
-        """The turns in their order, each named once for every run of its lines."""
+        """The ids of the turns in order, one for each run of lines with the same id."""
         named = [turn for _, turn in self.lines if turn is not None]
         return [turn for at, turn in enumerate(named) if at == 0 or named[at - 1] != turn]
 
 
 @dataclass(frozen=True)
 class Change:
-    """A session before and after one write, by which operation, at which tick of the run."""
+    """A session before and after one write, with the operation that wrote and the tick of the run."""
 
     tick: int
     by: str
@@ -60,7 +60,7 @@ def line_of(entry: JSON) -> Line:
 
 
 def view(values: dict[str, JSON], session: str, page: int) -> View:
-    """Decode a session whole: its head and every page that the head names."""
+    """Decode a session: its head and every page that the head names."""
     key = f"session:{session}"
     head = values.get(key)
     if head is None:
@@ -83,19 +83,19 @@ def view(values: dict[str, JSON], session: str, page: int) -> View:
 
 
 class Observer:
-    """Follows a store: the changes of each session in order, and by whom."""
+    """Records the changes of each session in order, and who made them."""
 
     def __init__(self, dapr: FakeDapr, sessions: Sequence[str], page: int) -> None:
         self.dapr, self.sessions, self.page = dapr, sessions, page
         self.tick = 0
         self.changes: dict[str, list[Change]] = {session: [] for session in sessions}
         self.now: dict[str, View] = dict.fromkeys(sessions, View())
-        self.stated: list[Commit] = []
+        self.commits: list[Commit] = []
         dapr.on_commit.append(self.see)
 
     def see(self, commit: Commit) -> None:
-        """Decode the session a write concerns; one that tells nothing new is no change."""
-        self.stated.append(commit)
+        """Decode the session that a write is about. A write that changes nothing is not recorded."""
+        self.commits.append(commit)
         kind, _, name = commit.key.partition(":")
         session = name.partition(":")[0]
         if kind != "session" or session not in self.changes:

@@ -1,4 +1,4 @@
-"""Reads of one session: what they are answered existed as a whole while they ran."""
+"""Reads of one session. A result is right if it is one state that existed while the read ran."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from tests.workload import Common, lines_of_slice
 
 @dataclass(frozen=True)
 class Read(Common):
-    """Read the whole history, or the newest `last`."""
+    """Read the whole history, or the newest `last` messages."""
 
     last: int | None = None
 
@@ -22,21 +22,21 @@ class Read(Common):
             return await memory.conversations.read_whole(self.session)
         return await memory.conversations.read_part(self.session, self.last)
 
-    def agrees(self, answer: object, states: Sequence[View]) -> bool:
-        if answer is None:
+    def agrees(self, result: object, states: Sequence[View]) -> bool:
+        if result is None:
             return View() in states
-        assert isinstance(answer, Slice)
-        return any(self._is_of(answer, state) for state in states)
+        assert isinstance(result, Slice)
+        return any(self._is_of(result, state) for state in states)
 
     def _is_of(self, part: Slice, state: View) -> bool:
         first = 0 if self.last is None else max(0, len(state.lines) - self.last)
-        told = (part.head.epoch, part.head.total, part.first, lines_of_slice(part))
-        return state.live and told == (state.epoch, len(state.lines), first, state.lines[first:])
+        expected = (part.head.epoch, part.head.total, part.first, lines_of_slice(part))
+        return state.live and expected == (state.epoch, len(state.lines), first, state.lines[first:])
 
 
 @dataclass(frozen=True)
 class ReadBack(Common):
-    """Read the newest two, then the three before them by a cursor."""
+    """Read the newest two messages, then by a cursor the three before them."""
 
     async def run(self, memory: Memory) -> tuple[Slice, Slice] | None:
         newest = await memory.conversations.read_part(self.session, 2)
@@ -45,14 +45,14 @@ class ReadBack(Common):
         older = await memory.conversations.read_part(self.session, 3, Cursor(newest.first, newest.head.epoch))
         return (newest, older) if older else None
 
-    def agrees(self, answer: object, states: Sequence[View]) -> bool:
-        if answer is None:
+    def agrees(self, result: object, states: Sequence[View]) -> bool:
+        if result is None:
             return View() in states
-        assert isinstance(answer, tuple)
-        newest, older = answer
-        told = (*lines_of_slice(older), *lines_of_slice(newest))
+        assert isinstance(result, tuple)
+        newest, older = result
+        expected = (*lines_of_slice(older), *lines_of_slice(newest))
         end = newest.first + len(newest.entries)
-        return any(state.lines[max(0, newest.first - 3) : end] == told for state in states)
+        return any(state.lines[max(0, newest.first - 3) : end] == expected for state in states)
 
     def refusal_agrees(self, error: ServiceError, state: View) -> bool:
         return isinstance(error, StaleCursor) or super().refusal_agrees(error, state)

@@ -1,4 +1,4 @@
-"""How a test of one rule sets its clients up and ends."""
+"""How the tests of single rules start and end a simulation."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ from tests.workload import Operation
 
 
 class Simulate:
-    """Starts simulations, each client on a replica of its own, so that no lock of a process keeps them apart."""
+    """Starts simulations. Each client has its own replica, so that no lock of a process separates them."""
 
     def __init__(self) -> None:
         self._started: list[Simulation] = []
@@ -32,7 +32,7 @@ class Simulate:
 
 
 def settled(simulation: Simulation, session: str = "s") -> View:
-    """Let the rest happen, check everything, and return the session as it is left."""
+    """Run the rest of a simulation, check everything, and return the final state of the session."""
     simulation.finish()
     judge(simulation)
     check_store(simulation.dapr, simulation.page)

@@ -1,4 +1,4 @@
-"""Runs clients against replicas of the memory over one fake store, call by call."""
+"""Runs clients against replicas of the memory over one fake store, one call at a time."""
 
 import asyncio
 import contextvars
@@ -8,25 +8,27 @@ from dataclasses import dataclass, field
 from errors import ServiceError
 from log import page_plan
 from memory import Memory
-from tests.fake_clients import Call, Fault, Schedule, SteppedSidecar, operation
+from tests.fake_clients import Call, Fault, Schedule, SteppedSidecar, current_operation
 from tests.fake_dapr import FakeDapr
 from tests.fake_time import VirtualLoop, finish
 from tests.fake_wire import JSON
 from tests.history_oracle import Observer
 from tests.workload import Operation, memory_over
 
-LANDS_WITHIN_SECONDS = 1.0  # a write whose client gave up: the store itself gives up on it after this long
-MOST_STEPS = 5_000
+LANDS_WITHIN_SECONDS = 1.0
+"""Seconds after which the store gives up on a write whose client gave up."""
+MAX_STEPS = 5_000
+"""Calls and timers of a run; the longest run has far fewer."""
 
 
 @dataclass
 class Record:
     """One operation of a run: when it ran, in ticks, and how it ended."""
 
-    asked: Operation
+    operation: Operation
     start: int
     end: int = 0
-    answer: object = None
+    result: object = None
     error: ServiceError | None = None
     crashed: bool = False
     ended: bool = False
@@ -42,7 +44,7 @@ class Replica:
 
 
 class Simulation:
-    """Clients, each with its operations one after the other, spread over the replicas."""
+    """Clients, spread over the replicas. Each runs its operations one after the other."""
 
     def __init__(
         self,
@@ -51,7 +53,7 @@ class Simulation:
         seeds: Mapping[str, JSON] | None = None,
         replicas: int = 2,
     ) -> None:
-        """`before` is done by the time the clients begin; `seeds` are in the store even before that, by key."""
+        """`seeds` are in the store first, by key; the operations of `before` end before the clients begin."""
         self.page = page_plan.PAGE_ENTRIES
         self.loop = VirtualLoop(stepped=True)
         self.dapr = FakeDapr(self.loop.time)
@@ -63,8 +65,8 @@ class Simulation:
         self.deadlines: dict[Call, float] = {}
         for key, value in (seeds or {}).items():
             self.dapr.seed(key, value)
-        for asked in before:
-            self.ask(asked)
+        for operation in before:
+            self.request(operation)
         self.clients = [
             self.loop.create_task(self._client(number, ops), name=f"client {number}")
             for number, ops in enumerate(programs)
@@ -72,27 +74,27 @@ class Simulation:
         self.loop.settle()
 
     def start(self, name: str) -> Replica:
-        """Another process of the service, in the place of one that died."""
+        """Start another process of the service."""
         sidecar = SteppedSidecar(self.schedule, name)
         return Replica(sidecar, memory_over(sidecar))
 
     async def _client(self, number: int, program: Sequence[Operation]) -> None:
-        """Ask one thing after the other; what a crash interrupted is asked again of the restarted replica."""
-        for step, asked in enumerate(program):
+        """Run the operations in order. An operation that a crash interrupted is repeated at the new replica."""
+        for step, operation in enumerate(program):
             for name in (f"{number}.{step}", f"{number}.{step} again"):
-                record = self.records[name] = Record(asked, self.observer.tick)
-                await self._ask(self.replicas[number % len(self.replicas)], name, record)
+                record = self.records[name] = Record(operation, self.observer.tick)
+                await self._execute(self.replicas[number % len(self.replicas)], name, record)
                 record.end, record.ended = self.observer.tick, True
                 if not record.crashed:
                     break
 
-    async def _ask(self, replica: Replica, name: str, record: Record) -> None:
+    async def _execute(self, replica: Replica, name: str, record: Record) -> None:
         context = contextvars.copy_context()
-        context.run(operation.set, name)
-        task: asyncio.Task[object] = self.loop.create_task(_answer(record.asked, replica.memory), context=context)
+        context.run(current_operation.set, name)
+        task: asyncio.Task[object] = self.loop.create_task(_run(record.operation, replica.memory), context=context)
         replica.running.add(task)
         try:
-            record.answer = await task
+            record.result = await task
         except ServiceError as error:
             record.error = error
         except asyncio.CancelledError:
@@ -100,22 +102,20 @@ class Simulation:
         finally:
             replica.running.discard(task)
 
-    # The moves of a run.
-
     def let(self, index: int, fault: Fault = Fault.NONE) -> None:
-        """Carry out one of the parked calls."""
+        """Carry out one of the waiting calls."""
         parked = self.schedule.parked
         self.schedule.let(parked[index % len(parked)], fault)
         self.loop.settle()
 
     def step(self, name: str, fault: Fault = Fault.NONE) -> None:
-        """Carry out the parked call of one operation."""
+        """Carry out the waiting call of one operation."""
         call = next(call for call in self.schedule.parked if call.by == name)
         self.let(self.schedule.parked.index(call), fault)
 
     def reach(self, name: str, text: str) -> None:
-        """Carry out the calls of one operation until the one that `text` occurs in is parked."""
-        for _ in range(MOST_STEPS):
+        """Carry out the calls of one operation until a call with `text` in its short form waits."""
+        for _ in range(MAX_STEPS):
             if any(call.by == name and text in str(call) for call in self.schedule.parked):
                 return
             self.step(name)
@@ -132,7 +132,7 @@ class Simulation:
         return record
 
     def crash(self, index: int) -> None:
-        """Kill a replica and start another in its place."""
+        """Kill a replica and start another one in its place."""
         at = index % len(self.replicas)
         replica = self.replicas[at]
         self.replicas[at] = self.start(f"{replica.sidecar.replica}'")
@@ -142,12 +142,12 @@ class Simulation:
         self.loop.settle()
 
     def land(self, index: int) -> None:
-        """Carry out one of the writes whose clients gave up on them."""
+        """Carry out one of the writes that their clients gave up on."""
         late = self.schedule.late
         self.schedule.land(late[index % len(late)])
 
     def tick(self) -> bool:
-        """Let time pass to the next timer; late writes that have been under way for long land first."""
+        """Move the time to the next timer. Late writes that are due by then reach the store first."""
         if self.loop.next_timer is None:
             return False
         then = self.loop.now + self.loop.next_timer
@@ -157,20 +157,20 @@ class Simulation:
         return self.loop.pass_time()
 
     def finish(self) -> None:
-        """Let everything through, without faults, until nothing happens any more."""
+        """Carry out everything that is left, without faults."""
         self.loop.settle()
-        for _ in range(MOST_STEPS):
+        for _ in range(MAX_STEPS):
             if self.schedule.parked:
                 self.let(0)
             elif not self.tick():
                 return
         raise AssertionError("the run does not end")
 
-    def ask(self, asked: Operation) -> Record:
-        """One more request, without faults, to its end."""
+    def request(self, operation: Operation) -> Record:
+        """Run one more operation to its end, without faults."""
         name = f"alone {len(self.records)}"
-        record = self.records[name] = Record(asked, self.observer.tick)
-        work = self.loop.create_task(self._ask(self.replicas[0], name, record))
+        record = self.records[name] = Record(operation, self.observer.tick)
+        work = self.loop.create_task(self._execute(self.replicas[0], name, record))
         self.finish()
         assert work.done()
         record.end, record.ended = self.observer.tick, True
@@ -180,5 +180,5 @@ class Simulation:
         finish(self.loop)
 
 
-async def _answer(asked: Operation, memory: Memory) -> object:
-    return await asked.run(memory)
+async def _run(operation: Operation, memory: Memory) -> object:
+    return await operation.run(memory)

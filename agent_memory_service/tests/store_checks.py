@@ -1,13 +1,14 @@
-"""What the store may hold once nothing is under way any more."""
+"""What the store may have once no operation is under way."""
 
 from tests.fake_dapr import FakeDapr
 from tests.fake_wire import JSON
 
 DAY_SECONDS = 24 * 60 * 60
+"""How long a tombstone lives."""
 
 
 def check_store(dapr: FakeDapr, page: int) -> None:
-    """No page that no head needs; tombstones empty and with a TTL of a day, everything else without one."""
+    """No page without a head that needs it. Tombstones are empty and live for a day; nothing else expires."""
     values = dapr.values()
     for key, value in values.items():
         expires = dapr.entries[key].expires_at
@@ -25,17 +26,20 @@ def check_store(dapr: FakeDapr, page: int) -> None:
 
 
 def check_page(key: str, value: JSON, head: JSON, epoch: str, number: int, page: int) -> None:
-    """A page of a live head: one it counts, or the next, of a writer that died, with what the next seal writes too."""
+    """A page of a live head: one that it counts, or the next one, left by a writer that died.
+
+    In the second case it has the entries that the next append seals.
+    """
     assert isinstance(head, dict), f"a page without a head: {key}"
     assert isinstance(value, dict)
     assert not head.get("deleted"), f"a page of a tombstone: {key} {head}"
-    was = head.get("was", [])
-    assert isinstance(was, list)
-    swept = [item for item in was if isinstance(item, list) and item[0] == epoch]
+    retired = head.get("was", [])
+    assert isinstance(retired, list)
+    named = [item for item in retired if isinstance(item, list) and item[0] == epoch]
     if str(head.get("epoch", "0")) != epoch:
-        assert swept, f"a page of a forgotten epoch: {key} {head}"
+        assert named, f"a page of a forgotten epoch: {key} {head}"
         return
-    sealed, history, kept = int(str(head.get("sealed", 0))), head["history"], value["history"]
+    sealed, history, entries = int(str(head.get("sealed", 0))), head["history"], value["history"]
     assert isinstance(history, list)
     ahead = number * page - sealed
-    assert ahead < 0 or history[ahead : ahead + page] == kept, f"a page ahead of its head: {key} {kept} {head}"
+    assert ahead < 0 or history[ahead : ahead + page] == entries, f"a page ahead of its head: {key} {entries} {head}"

@@ -1,4 +1,4 @@
-"""Turns of one session that arrive at one process together: added by few writes, each for itself."""
+"""Turns of one session that reach one process at the same time: few writes add them, each has its own outcome."""
 
 import asyncio
 import json
@@ -20,13 +20,13 @@ from tests.workload import Append
 
 @pytest.fixture
 def service(service: Service) -> Service:
-    """The service over a sidecar that takes its time, so that turns gather while a call is under way."""
+    """The service over a slow sidecar, so that turns wait while a call is under way."""
     service.sidecar.latency_seconds = 0.01
     return service
 
 
 def test_many_writers_share_writes(service: Service) -> None:
-    """64 turns at once are all kept, once, whole, by far fewer writes, none of which adds more than it may seal."""
+    """64 turns at once are all stored once and whole, by far fewer writes than turns."""
     lengths = [0]
 
     def see(commit: Commit) -> None:
@@ -37,14 +37,14 @@ def test_many_writers_share_writes(service: Service) -> None:
     async def scenario() -> None:
         service.dapr.on_commit.append(see)
         turns = [f"t{number}" for number in range(64)]
-        answers = await asyncio.gather(*(service.append("s", turn, f"{turn}.0", f"{turn}.1") for turn in turns))
-        assert {answer.status_code for answer in answers} == {201}
+        responses = await asyncio.gather(*(service.append("s", turn, f"{turn}.0", f"{turn}.1") for turn in turns))
+        assert {response.status_code for response in responses} == {201}
         kept = await service.contents("s")
         assert sorted(kept[::2]) == sorted(f"{turn}.0" for turn in turns)
         assert [content.replace(".0", ".1") for content in kept[::2]] == kept[1::2]
-        for answer in answers:
-            at = answer.json()["seq"]
-            assert [entry["content"] for entry in answer.json()["entries"]] == kept[at : at + 2]
+        for response in responses:
+            at = response.json()["seq"]
+            assert [entry["content"] for entry in response.json()["entries"]] == kept[at : at + 2]
 
     run(scenario())
     growth = [after - before for before, after in pairwise(lengths)]
@@ -56,30 +56,30 @@ def test_one_of_two_users_gets_a_new_session(service: Service) -> None:
     """Of two users' first turns in one batch, one claims the session and the other is refused."""
 
     async def scenario() -> None:
-        answers = await asyncio.gather(*(service.append("s", f"t{user}", user, user=user) for user in "uvuvuv"))
-        assert [answer.status_code for answer in answers] == [201, 403, 200, 403, 200, 403]
+        responses = await asyncio.gather(*(service.append("s", f"t{user}", user, user=user) for user in "uvuvuv"))
+        assert [response.status_code for response in responses] == [201, 403, 200, 403, 200, 403]
         assert await service.contents("s") == ["u"]
 
     run(scenario())
 
 
 def test_a_refusal_in_a_batch_is_for_the_one_refused(service: Service) -> None:
-    """A stranger's turn among the owner's is refused; the owner's are kept."""
+    """Another user's turn in a batch is refused; the owner's turns are stored."""
 
     async def scenario() -> None:
         await service.append("s", "first", "a")
         users = ["u", "v", "u", "v", "u"]
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             *(service.append("s", f"t{number}", str(number), user=user) for number, user in enumerate(users))
         )
-        assert [answer.status_code for answer in answers] == [201, 403, 201, 403, 201]
+        assert [response.status_code for response in responses] == [201, 403, 201, 403, 201]
         assert await service.contents("s") == ["a", "0", "2", "4"]
 
     run(scenario())
 
 
 def test_a_refusal_counts_only_if_what_it_rests_on_was_written() -> None:
-    """A turn refused for the sake of one in the same batch is looked at again when another replica's came first."""
+    """A turn refused because of another turn in its batch is decided again if the batch was not written."""
     simulation = Simulation([[Append("s", "p", "u")], [Append("s", "r", "v")], [Append("s", "q", "v")]], replicas=2)
     simulation.reach("0.0", "save session:s")
     simulation.complete("1.0")
@@ -91,7 +91,7 @@ def test_a_refusal_counts_only_if_what_it_rests_on_was_written() -> None:
 
 @given(st.integers(0, 200), st.integers(1, HEAD_MIN_ENTRIES))
 def test_only_what_was_read_is_sealed(length: int, new: int) -> None:
-    """However full the head, the pages that make room hold none of the entries being added, and it keeps the newest."""
+    """Sealed pages have no entry of the append itself, and the head keeps the newest entries."""
     head = Head(history=[{"content": str(number)} for number in range(length)])
     grown = page_plan.with_entries(head, "t", [{"content": "new"}] * new, {})
     pages = page_plan.full_pages(grown)

@@ -1,4 +1,4 @@
-"""What a turn costs the store: the same calls and bytes at 100 messages as at 10,000."""
+"""The cost of a turn at the store: the same calls and bytes at 100 messages as at 10,000."""
 
 import asyncio
 from collections import Counter
@@ -10,20 +10,23 @@ from tests.fake_time import run
 from tests.service_under_test import Service
 
 CYCLES = 3
-SWEPT_SECONDS = 60  # by then the pages of the replaced epoch are gone, and its name in the head
-NUMBERS_GROW_BYTES = 8  # a call; `sealed` and the page's key have more digits at 10,000
+"""Seal cycles that are measured: whole ones, so that every measurement has the same number of pages."""
+SWEPT_SECONDS = 60
+"""Seconds after which the pages of a replaced epoch, and its name in the head, are gone."""
+NUMBERS_GROW_BYTES = 8
+"""Bytes that a call may grow: `sealed` and the page's key have more digits at 10,000 messages."""
 
 
 async def steady(service: Service, messages: int) -> int:
-    """Bring a session to about so many messages by turns of two. Returns the number of the last turn."""
+    """Append turns of two messages until the session has about `messages`. Returns the number of the next turn."""
     for turn in range(messages // 2):
-        answer = await service.append("s", f"{turn:06}", "a" * 100, "b" * 100)
-        assert answer.status_code == 201
+        response = await service.append("s", f"{turn:06}", "a" * 100, "b" * 100)
+        assert response.status_code == 201
     return messages // 2
 
 
 async def cost(service: Service, first: int) -> tuple[Counter[str], Counter[str]]:
-    """Calls by kind and bytes by direction of whole seal cycles of turns."""
+    """Append turns for whole seal cycles. Returns the calls by kind and the bytes by direction."""
     service.dapr.calls.clear()
     service.dapr.traffic.clear()
     for turn in range(first, first + CYCLES * page_plan.PAGE_ENTRIES):
@@ -32,7 +35,7 @@ async def cost(service: Service, first: int) -> tuple[Counter[str], Counter[str]
 
 
 def test_a_turn_costs_the_same_at_any_length(service: Service) -> None:
-    """One read and one write each, and one page more for every PAGE entries; bytes but for the digits of numbers."""
+    """One read and one write a turn, and one more write for each page; equal bytes except for digits."""
 
     async def scenario() -> None:
         turns = await steady(service, 100)
@@ -51,7 +54,7 @@ def test_a_turn_costs_the_same_at_any_length(service: Service) -> None:
 
 
 async def steady_again(service: Service, turns: int) -> int:
-    """After a replace of any length: enough turns for the memory of turns to be full and the head short again."""
+    """Append turns after a replace until all remembered ids are new and the head is short again."""
     first = turns + CYCLES * page_plan.PAGE_ENTRIES
     for turn in range(first, first + 100):
         await service.append("s", f"{turn:06}", "a" * 100, "b" * 100)
@@ -60,7 +63,7 @@ async def steady_again(service: Service, turns: int) -> int:
 
 @pytest.mark.parametrize(("query", "calls"), [("?last=20", {"get": 1}), ("?last=60", {"get": 1, "bulk": 1})])
 def test_the_newest_cost_one_read_or_two(service: Service, query: str, calls: dict[str, int]) -> None:
-    """Twenty are in the head; more are one bulk read of pages, not one call a page."""
+    """The newest 20 messages are in the head; more of them cost one bulk read, not one call a page."""
 
     async def scenario() -> None:
         await steady(service, 100)
@@ -72,7 +75,7 @@ def test_the_newest_cost_one_read_or_two(service: Service, query: str, calls: di
 
 
 def test_a_whole_read_is_two_calls_for_each_few_thousand_messages(service: Service) -> None:
-    """Pages come in bulk."""
+    """The pages of 2,000 messages come in one bulk read."""
 
     async def scenario() -> None:
         entries = [{"role": "user", "content": "c"} for _ in range(2_000)]

@@ -1,4 +1,4 @@
-"""What a failing or damaged store is told as: never an empty history, never a success."""
+"""How a failed or damaged store is reported: never as an empty history, never as a success."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from tests.fake_clients import Fault, is_write, named
 from tests.fake_time import run
 from tests.service_under_test import Service
 
-LATEST_ANSWER_SECONDS = 3.0
+MAX_RESPONSE_SECONDS = 3.0
 
 
 async def fill(service: Service, turns: int = 40) -> list[str]:
@@ -18,38 +18,38 @@ async def fill(service: Service, turns: int = 40) -> list[str]:
     return [f"{letter}{number}" for number in range(turns) for letter in "ab"]
 
 
-def told(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["code"]
+def status_and_code(response: httpx.Response) -> tuple[int, str]:
+    return response.status_code, response.json()["code"]
 
 
 @pytest.mark.parametrize("query", ["", "?last=1000", "?last=2&turn_id=t0"])
 def test_a_missing_page_is_a_fault(service: Service, query: str) -> None:
-    """A page that the head names and the store does not have: 500 with a code, and the session is not changed."""
+    """If a page that the head names is missing, the response is 500 with a code, and nothing is changed."""
 
     async def scenario() -> None:
         await fill(service)
         page = min(key for key in service.dapr.values() if key.count(":") == 3)
         del service.dapr.entries[page]
         before = service.dapr.values()
-        assert told(await service.http.get(f"/conversations/s{query}")) == (500, "history_damaged")
+        assert status_and_code(await service.http.get(f"/conversations/s{query}")) == (500, "history_damaged")
         assert service.dapr.values() == before
 
     run(scenario())
 
 
 @pytest.mark.parametrize("fault", [Fault.ERROR_NOT_DONE, Fault.REQUEST_LOST, Fault.UNREACHABLE, Fault.ITEM_ERRORS])
-def test_a_store_that_is_down_is_told_in_time_and_used_again(service: Service, fault: Fault) -> None:
-    """503 with Retry-After within three seconds for whatever is asked; once it is back everything works."""
+def test_a_store_that_is_down_is_reported_in_time_and_used_again(service: Service, fault: Fault) -> None:
+    """Every route responds with 503 and Retry-After within three seconds, and works again when the store is back."""
 
     async def scenario() -> None:
         expected = await fill(service)
         service.sidecar.faults = lambda request: fault
         for method, path, body in REQUESTS:
             began = asyncio.get_running_loop().time()
-            answer = await service.http.request(method, path, json=body)
-            assert told(answer) == (503, "store_unavailable"), f"{method} {path}"
-            assert answer.headers["retry-after"] == "1"
-            assert asyncio.get_running_loop().time() - began < LATEST_ANSWER_SECONDS
+            response = await service.http.request(method, path, json=body)
+            assert status_and_code(response) == (503, "store_unavailable"), f"{method} {path}"
+            assert response.headers["retry-after"] == "1"
+            assert asyncio.get_running_loop().time() - began < MAX_RESPONSE_SECONDS
         service.sidecar.faults = lambda request: Fault.NONE
         assert await service.contents("s") == expected
 
@@ -76,13 +76,13 @@ REQUESTS: list[tuple[str, str, dict[str, object] | None]] = [
 
 
 def test_a_bulk_read_of_errors_is_a_failure(service: Service) -> None:
-    """With the store down Dapr answers a bulk read 200, each item with an error: 503, not a missing page."""
+    """If the store is down, Dapr responds to a bulk read with 200 and an error for each key: this is a 503."""
 
     async def scenario() -> None:
         await fill(service)
         service.sidecar.faults = lambda request: Fault.ITEM_ERRORS if "bulk" in named(request) else Fault.NONE
-        assert told(await service.http.get("/conversations/s")) == (503, "store_unavailable")
-        assert told(await service.http.delete("/conversations/s")) == (503, "store_unavailable")
+        assert status_and_code(await service.http.get("/conversations/s")) == (503, "store_unavailable")
+        assert status_and_code(await service.http.delete("/conversations/s")) == (503, "store_unavailable")
         service.sidecar.faults = lambda request: Fault.NONE
         assert (await service.http.delete("/conversations/s")).status_code == 204
         assert [key for key in service.dapr.values() if key.count(":") == 3] == []
@@ -90,36 +90,36 @@ def test_a_bulk_read_of_errors_is_a_failure(service: Service) -> None:
     run(scenario())
 
 
-def test_conflicts_without_end_are_told(service: Service) -> None:
-    """Every write refused until the deadline: 503 store_conflict, not a lost turn called saved."""
+def test_conflicts_without_end_are_reported(service: Service) -> None:
+    """If every write is refused until the deadline, the response is 503 store_conflict."""
 
     async def scenario() -> None:
         await fill(service, 1)
         service.sidecar.faults = lambda request: Fault.CONFLICT_NOT_DONE if is_write(request) else Fault.NONE
-        assert told(await service.append("s", "t", "lost")) == (503, "store_conflict")
+        assert status_and_code(await service.append("s", "t", "lost")) == (503, "store_conflict")
         service.sidecar.faults = lambda request: Fault.NONE
         assert await service.contents("s") == ["a0", "b0"]
 
     run(scenario())
 
 
-@pytest.mark.parametrize("fault", [Fault.CONFLICT_DONE, Fault.ERROR_DONE, Fault.ANSWER_LOST, Fault.ANSWER_CUT])
-def test_a_write_done_but_answered_otherwise_is_recognised(service: Service, fault: Fault) -> None:
-    """Each write is done and its answer wrong or lost: the turn is in once, and is told as saved."""
+@pytest.mark.parametrize("fault", [Fault.CONFLICT_DONE, Fault.ERROR_DONE, Fault.RESPONSE_LOST, Fault.RESPONSE_CUT])
+def test_a_write_that_was_done_is_recognized(service: Service, fault: Fault) -> None:
+    """Each write is done, but its response is wrong or lost. The turn is stored once and reported as saved."""
 
     async def scenario() -> None:
         await fill(service, 20)
         service.sidecar.faults = lambda request: fault if named(request) == "save session:s" else Fault.NONE
-        answer = await service.append("s", "t", "one", "two")
-        assert answer.status_code in (200, 201)
-        assert [entry["content"] for entry in answer.json()["entries"]] == ["one", "two"]
+        response = await service.append("s", "t", "one", "two")
+        assert response.status_code in (200, 201)
+        assert [entry["content"] for entry in response.json()["entries"]] == ["one", "two"]
         assert (await service.contents("s"))[40:] == ["one", "two"]
 
     run(scenario())
 
 
 def test_a_key_that_holds_something_else_is_not_overwritten(service: Service) -> None:
-    """A value that is no object is told as a failure and left as it is."""
+    """A value that is not an object is reported as a failure and not changed."""
 
     async def scenario() -> None:
         service.dapr.seed("session:s", "text")

@@ -1,4 +1,4 @@
-"""Clients interleaved call by call with each other and with every fault, drawn by hypothesis, on the code itself.
+"""Clients interleaved one call at a time, with each other and with every fault, drawn by hypothesis.
 
 `pytest --hypothesis-profile=long` draws eighty times as many.
 """
@@ -47,7 +47,7 @@ ROUGH_MOVES = st.lists(
 
 
 def play(simulation: Simulation, moves: list[tuple[str, int]]) -> None:
-    """Carry out the moves that are possible; time passes by itself when there is nothing else to do."""
+    """Carry out the moves that are possible. Time passes if nothing else can happen."""
     for move, number in moves:
         if move == CRASH:
             simulation.crash(number)
@@ -68,13 +68,13 @@ def chosen_fault(simulation: Simulation, number: int) -> Fault:
 
 
 def meet_what_is_left(simulation: Simulation) -> None:
-    """Ask again for what a crash or a fault interrupted: whoever meets an unswept tombstone finishes it."""
+    """Send requests on every key: a request that finds an unswept tombstone finishes it."""
     for session in simulation.observer.sessions:
-        simulation.ask(Read(session))
+        simulation.request(Read(session))
     for user in "uv":
         listed = simulation.dapr.values().get(f"sessions-of:{user}")
         if isinstance(listed, dict) and listed.get("deleted"):
-            simulation.ask(Erase(simulation.observer.sessions[0], user))
+            simulation.request(Erase(simulation.observer.sessions[0], user))
 
 
 def run(filling: list[Append], programs: list[list[Operation]], moves: list[tuple[str, int]]) -> None:
@@ -94,10 +94,10 @@ def run(filling: list[Append], programs: list[list[Operation]], moves: list[tupl
 
 
 @given(FILLING, PROGRAMS, MOVES)
-def test_any_interleaving_with_lost_and_wrong_answers(
+def test_any_interleaving_with_lost_and_wrong_responses(
     filling: list[Append], programs: list[list[Operation]], moves: list[tuple[str, int]]
 ) -> None:
-    """Whatever the order of the calls and whichever single answers fail, each session is what its operations say."""
+    """In any order of calls, with any failed responses, each session is what its operations wrote."""
     run(filling, programs, moves)
 
 
@@ -105,7 +105,7 @@ def test_any_interleaving_with_lost_and_wrong_answers(
 def test_any_interleaving_with_crashes_and_late_writes(
     filling: list[Append], programs: list[list[Operation]], moves: list[tuple[str, int]]
 ) -> None:
-    """The same when processes die between any two calls, deadlines pass, and writes land after they were given up."""
+    """The same if processes die, deadlines pass, and writes reach the store after their clients gave up."""
     run(filling, programs, moves)
 
 
@@ -113,5 +113,5 @@ def test_any_interleaving_with_crashes_and_late_writes(
 def test_any_interleaving_without_faults(
     filling: list[Append], programs: list[list[Operation]], order: list[int]
 ) -> None:
-    """Without faults nothing is answered 503 either, and the store is clean without anyone asking again."""
+    """Without faults no operation gets a 503, and the store is clean without further requests."""
     run(filling, programs, [(LET, number) for number in order])

@@ -1,4 +1,4 @@
-"""What a sweep must find: pages of writers that died or came late, and never those of a log that lives again."""
+"""What a sweep must remove: pages of dead or late writers, and never the pages of a log in use."""
 
 from tests.fake_clients import Fault
 from tests.fake_wire import JSON
@@ -18,10 +18,10 @@ def pages_of(simulation: Simulation, session: str) -> list[str]:
 
 
 def test_a_delete_sweeps_the_pages_of_a_writer_that_died(simulate: Simulate) -> None:
-    """A writes the pages of a long head and dies before the head; D's tombstone allows for all of them."""
+    """A writes the pages of a long head and dies before it writes the head. D's tombstone counts them all."""
     simulation = simulate([Append("s", "p")], [Append("t", "q"), Delete("s")], seeds={"session:s": OLD})
     simulation.reach("0.0", "save session:s:0:0")
-    simulation.step("0.0", Fault.ANSWER_LOST)
+    simulation.step("0.0", Fault.RESPONSE_LOST)
     simulation.replicas[0].sidecar.crash()
     assert len(pages_of(simulation, "s")) == 3
     simulation.complete("1.0")
@@ -31,7 +31,7 @@ def test_a_delete_sweeps_the_pages_of_a_writer_that_died(simulate: Simulate) -> 
 
 
 def test_a_page_that_lands_late_is_swept(simulate: Simulate) -> None:
-    """A's page is on its way while D deletes and sweeps; it lands a second later, and A is dead: swept once more."""
+    """A's page reaches the store a second after D swept, and A is dead. The second sweep removes it."""
     before = [Append("s", "a", size=3), Append("s", "b")]
     simulation = simulate([Append("s", "p")], [Delete("s")], before=before)
     simulation.reach("0.0", "save session:s:")
@@ -43,7 +43,7 @@ def test_a_page_that_lands_late_is_swept(simulate: Simulate) -> None:
 
 
 def test_a_delete_soon_after_a_replace_is_swept_and_expires(simulate: Simulate) -> None:
-    """The later sweep that the replace began does not stand for that of the tombstone."""
+    """A background sweep of the replace under way does not replace the sweep of the tombstone."""
     before = [Append("s", "a", size=3), Append("s", "b")]
     simulation = simulate([Replace("s", "X"), Delete("s")], before=before)
     simulation.complete("0.0")
@@ -52,34 +52,34 @@ def test_a_delete_soon_after_a_replace_is_swept_and_expires(simulate: Simulate) 
 
 
 def test_a_list_revived_before_it_was_swept_keeps_its_new_pages(simulate: Simulate) -> None:
-    """The sweep of the erased list's pages is of its epoch; the list begun since has another."""
+    """The sweep of an erased list removes pages of its epoch only. The new list has another epoch."""
     sessions = [[f"{name}{number}" for number in range(7)] for name in "ab"]
     old, new = [[Append(session, "p") for session in part] for part in sessions]
     simulation = simulate([Erase("a0"), *new], before=old)
     for step in range(len(new) + 1):
         simulation.complete(f"0.{step}")
     simulation.finish()
-    assert simulation.ask(ListSessions("b0")).answer == sessions[1][::-1]
+    assert simulation.request(ListSessions("b0")).result == sessions[1][::-1]
     assert settled(simulation, "a0").deleted
 
 
 def test_a_revived_list_names_what_a_dead_erase_left_to_sweep(simulate: Simulate) -> None:
-    """The process that erased the list dies before its pages are swept; the list begun since names their epoch."""
+    """The process of an erase dies before the list's pages are swept. The new list names their epoch."""
     sessions = [f"a{number}" for number in range(7)]
     simulation = simulate([Erase("a0"), Append("b", "p")], before=[Append(session, "p") for session in sessions])
     simulation.complete("0.0")
     simulation.crash(0)
     simulation.finish()
     for session in sessions:
-        simulation.ask(Read(session))
+        simulation.request(Read(session))
     assert settled(simulation, "b").turns == ["p"]
 
 
-def test_a_session_listed_twice_is_told_once(simulate: Simulate) -> None:
-    """A and B both list the session before either begins it; only the entry that its head names counts."""
+def test_a_session_listed_twice_is_returned_once(simulate: Simulate) -> None:
+    """A and B both list the session before either starts it. Only the entry that its head names counts."""
     simulation = simulate([Append("s", "p")], [Append("s", "q")])
     simulation.reach("0.0", "save session:s")
     simulation.complete("1.0")
     simulation.complete("0.0")
-    assert simulation.ask(ListSessions("s")).answer == ["s"]
+    assert simulation.request(ListSessions("s")).result == ["s"]
     assert settled(simulation).turns == ["q", "p"]

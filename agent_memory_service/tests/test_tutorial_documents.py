@@ -1,4 +1,4 @@
-"""Sessions that the tutorial's code wrote, of any length, are read as they are and then continued."""
+"""Sessions of any length that the tutorial's code wrote are read as they are and then continued."""
 
 import httpx
 import pytest
@@ -8,7 +8,8 @@ from tests.fake_wire import JSON
 from tests.service_under_test import Service
 
 LENGTHS = [0, 1, 2, 11, 19, 20, 21, 31, 32, 33, 44, 45, 100, 1_000]
-HEAD_MOST = 32  # entries a head holds, at most, once it was appended to
+HEAD_MAX_ENTRIES = 32
+"""Most entries of a head after an append."""
 
 
 def document(length: int) -> JSON:
@@ -19,7 +20,7 @@ def document(length: int) -> JSON:
 
 @pytest.mark.parametrize("length", LENGTHS)
 def test_it_is_read_as_it_is(service: Service, length: int) -> None:
-    """Whole, the newest, and page by page backwards, without a write."""
+    """The whole history, the newest part, and all parts backwards are read without a write."""
 
     async def scenario() -> None:
         service.dapr.seed("session:s", document(length))
@@ -40,19 +41,19 @@ def test_it_is_read_as_it_is(service: Service, length: int) -> None:
 
 @pytest.mark.parametrize("length", LENGTHS)
 def test_it_is_continued(service: Service, length: int) -> None:
-    """Turns come behind what there is, the head gets short, and the newest 20 cost one read."""
+    """Turns are added after the old messages, the head gets short, and the newest 20 cost one read."""
 
     async def scenario() -> None:
         service.dapr.seed("session:s", document(length))
         expected = [f"old {number}" for number in range(length)]
         for number in range(20):
-            answer = await service.append("s", f"t{number}", f"a{number}", f"b{number}")
-            assert (answer.status_code, answer.json()["seq"]) == (201, len(expected))
+            response = await service.append("s", f"t{number}", f"a{number}", f"b{number}")
+            assert (response.status_code, response.json()["seq"]) == (201, len(expected))
             expected += [f"a{number}", f"b{number}"]
             head = service.dapr.values()["session:s"]
             assert isinstance(head, dict)
             assert isinstance(head["history"], list)
-            assert min(20, len(expected)) <= len(head["history"]) <= HEAD_MOST
+            assert min(20, len(expected)) <= len(head["history"]) <= HEAD_MAX_ENTRIES
         assert await service.contents("s") == expected
         service.dapr.calls.clear()
         assert await service.contents("s", "?last=20") == expected[-20:]
@@ -62,7 +63,7 @@ def test_it_is_continued(service: Service, length: int) -> None:
 
 
 def test_it_may_be_replaced_and_continued(service: Service) -> None:
-    """The tutorial's own POST over one of its documents, of the longest history it may bring."""
+    """The tutorial's POST replaces such a document with the longest history that is allowed."""
 
     async def scenario() -> None:
         service.dapr.seed("session:s", document(50))
@@ -74,8 +75,8 @@ def test_it_may_be_replaced_and_continued(service: Service) -> None:
     run(scenario())
 
 
-def test_every_remembered_turn_is_answered_whole(service: Service) -> None:
-    """Of 200 turns of one to twelve entries the last 128 are told again as they were recorded, across pages."""
+def test_every_remembered_turn_is_returned_whole(service: Service) -> None:
+    """Of 200 turns of one to twelve messages, the last 128 are returned as they were stored, also from pages."""
 
     async def scenario() -> None:
         sizes = [number % 12 + 1 for number in range(200)]
@@ -83,18 +84,18 @@ def test_every_remembered_turn_is_answered_whole(service: Service) -> None:
             await service.append("s", f"t{number}", *(f"{number}.{part}" for part in range(size)))
         before = service.dapr.values()
         for number in range(200 - 128, 200):
-            answer = await service.append("s", f"t{number}", "something else")
-            assert answer.headers["idempotent-replayed"] == "true"
-            told = [entry["content"] for entry in answer.json()["entries"]]
-            assert (answer.status_code, told) == (200, [f"{number}.{part}" for part in range(sizes[number])])
-            assert answer.json()["seq"] == sum(sizes[:number])
+            response = await service.append("s", f"t{number}", "something else")
+            assert response.headers["idempotent-replayed"] == "true"
+            contents = [entry["content"] for entry in response.json()["entries"]]
+            assert (response.status_code, contents) == (200, [f"{number}.{part}" for part in range(sizes[number])])
+            assert response.json()["seq"] == sum(sizes[:number])
         assert service.dapr.values() == before
 
     run(scenario())
 
 
 def test_the_tutorials_code_can_go_on_writing(service: Service) -> None:
-    """Its saves name no etag; none of ours marks a key so that Dapr would refuse them."""
+    """Its saves have no etag. No write of this service marks a key so that Dapr would refuse them."""
 
     async def scenario() -> None:
         profile = {"name": "Ann", "preferred_style": "casual", "goal": "chat"}

@@ -1,4 +1,4 @@
-"""What is kept of a user: the profile, the list of sessions, and that an erase takes all of it."""
+"""What is stored of a user: the profile and the list of sessions. An erase removes all of it."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ PROFILE = {"name": "Ann", "preferred_style": "formal", "goal": "plan"}
 
 
 def test_a_profile_can_be_initialized_again_after_a_change(service: Service) -> None:
-    """PATCH writes by etag, initialize whatever is there: Dapr must not refuse the second for the first."""
+    """PATCH writes by etag and initialize without one. Dapr accepts both, in any order."""
 
     async def scenario() -> None:
         for _ in range(2):
@@ -23,7 +23,7 @@ def test_a_profile_can_be_initialized_again_after_a_change(service: Service) -> 
 
 
 def test_sessions_are_listed_newest_first_by_pages(service: Service) -> None:
-    """Every session once, whatever was begun twice, replaced or deleted in between."""
+    """Every session is listed once, also a replaced one. A deleted one is not listed."""
 
     async def scenario() -> None:
         for number in range(45):
@@ -41,7 +41,7 @@ def test_sessions_are_listed_newest_first_by_pages(service: Service) -> None:
 
 
 def test_a_session_emptied_and_continued_is_listed(service: Service) -> None:
-    """Its first words are those of its first message now."""
+    """Its first words are those of its new first message."""
 
     async def scenario() -> None:
         await service.append("s", "t1", "old")
@@ -54,7 +54,7 @@ def test_a_session_emptied_and_continued_is_listed(service: Service) -> None:
 
 
 def test_an_export_holds_all_and_an_erase_leaves_nothing(service: Service) -> None:
-    """After it tombstones without content, after a day nothing; another user's data stays."""
+    """After an erase there are empty tombstones, after a day nothing. Another user's data stays."""
 
     async def scenario() -> None:
         await service.http.post("/memories/u/initialize", json=PROFILE)
@@ -79,7 +79,7 @@ def test_an_export_holds_all_and_an_erase_leaves_nothing(service: Service) -> No
 
 
 def test_a_user_is_someone_new_after_an_erase(service: Service) -> None:
-    """The default profile, and a list with the sessions begun since."""
+    """The profile is the default one, and the list has only the sessions started since."""
 
     async def scenario() -> None:
         await service.http.post("/memories/u/initialize", json=PROFILE)
@@ -98,7 +98,7 @@ def test_a_user_is_someone_new_after_an_erase(service: Service) -> None:
 
 
 def test_a_session_is_its_owners(service: Service) -> None:
-    """Another user's turn, read or deletion is 403 and changes nothing."""
+    """Another user's turn, read or delete is 403 and changes nothing."""
 
     async def scenario() -> None:
         await service.append("s", "t", "mine")
@@ -109,7 +109,7 @@ def test_a_session_is_its_owners(service: Service) -> None:
             await service.http.get("/conversations/s?last=2&user_id=v"),
             await service.http.delete("/conversations/s?user_id=v"),
         ]
-        assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(403, "not_owner")] * 5
+        assert [(response.status_code, response.json()["code"]) for response in refused] == [(403, "not_owner")] * 5
         assert await service.contents("s", "?last=2&user_id=u") == ["mine"]
 
     run(scenario())

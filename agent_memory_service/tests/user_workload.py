@@ -1,4 +1,4 @@
-"""Operations on all that is kept of a user, told apart from those on one session."""
+"""Operations on everything that is stored of a user. workload.py has those on one session."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from tests.history_oracle import View
 
 @dataclass(frozen=True)
 class Erase:
-    """Erase a user. `session` is one that the run looks at."""
+    """Erase a user. `session` is one that the run observes."""
 
     session: str
     user: str = "u"
@@ -21,11 +21,11 @@ class Erase:
         await memory.erasure.erase(self.user)
 
     def may(self, before: View, after: View) -> bool:
-        """Only the user's own sessions, and tombstones where there is nothing yet."""
+        """It erases the user's own sessions only, and writes a tombstone if there is no session yet."""
         return after.deleted and (before.epoch is None or (before.live and before.owner == self.user))
 
-    def agrees(self, answer: object, states: Sequence[View]) -> bool:
-        """A session that was the user's before it began is gone."""
+    def agrees(self, result: object, states: Sequence[View]) -> bool:
+        """A session that was the user's before the erase is gone."""
         return any(not state.live or state.owner != self.user for state in states)
 
     def refusal_agrees(self, error: ServiceError, state: View) -> bool:
@@ -50,10 +50,10 @@ class ListSessions:
     def may(self, before: View, after: View) -> bool:
         return False
 
-    def agrees(self, answer: object, states: Sequence[View]) -> bool:
-        """Each session once; a live one of the user is there, any other is not."""
-        assert isinstance(answer, list)
-        times = answer.count(self.session)
+    def agrees(self, result: object, states: Sequence[View]) -> bool:
+        """No session is listed twice. A live one of the user is listed, any other is not."""
+        assert isinstance(result, list)
+        times = result.count(self.session)
         theirs = [state.live and state.owner == self.user for state in states]
         return (times == 0 and not all(theirs)) or (times == 1 and any(theirs))
 
@@ -75,8 +75,8 @@ class ChangeGoal:
     def may(self, before: View, after: View) -> bool:
         return False
 
-    def agrees(self, answer: object, states: Sequence[View]) -> bool:
-        return isinstance(answer, dict) and answer["goal"] == self.goal
+    def agrees(self, result: object, states: Sequence[View]) -> bool:
+        return isinstance(result, dict) and result["goal"] == self.goal
 
     def refusal_agrees(self, error: ServiceError, state: View) -> bool:
         return False

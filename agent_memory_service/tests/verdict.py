@@ -1,4 +1,4 @@
-"""Whether what happened in a run is what its operations may do and be answered."""
+"""Whether a run was right: its writes and its results are ones that the operations may have."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,9 +14,9 @@ PAGE_KEY_COLONS = 3
 
 
 def judge(simulation: Simulation) -> None:
-    """Every change was one its operation may make, once; every answer agrees with a state of its time."""
+    """Check that every change is one that its operation may make, made once, and every result agrees with a state."""
     observer = simulation.observer
-    for commit in observer.stated:  # a write that states no TTL would leave an older one running
+    for commit in observer.commits:  # a write without a TTL would keep an older one
         is_page = commit.key.count(":") == PAGE_KEY_COLONS
         assert is_page or commit.by == SEED or commit.data is None or commit.ttl, f"no TTL stated: {commit}"
     for session, changes in observer.changes.items():
@@ -26,19 +26,19 @@ def judge(simulation: Simulation) -> None:
                 continue
             for step in steps(change):
                 name = maker(simulation, step)
-                assert name, f"{change.by} {simulation.records[change.by].asked} made {step} of {session}"
-                # A turn whose history was replaced before it was known to be saved is added to the new one.
-                is_append = isinstance(simulation.records[name].asked, Append)
+                assert name, f"{change.by} {simulation.records[change.by].operation} made {step} of {session}"
+                # A turn may be added to a second epoch if the history was replaced before its append ended.
+                is_append = isinstance(simulation.records[name].operation, Append)
                 effect = (name, step.after.epoch if is_append else None)
-                assert effect not in made, f"{name} {simulation.records[name].asked} took effect twice"
+                assert effect not in made, f"{name} {simulation.records[name].operation} took effect twice"
                 made.add(effect)
     for name, record in simulation.records.items():
-        states = observer.during(record.asked.session, record.start, record.end)
+        states = observer.during(record.operation.session, record.start, record.end)
         assert record.crashed or agrees(record, states), f"{name} {record}: {states}"
 
 
 def steps(change: Change) -> list[Change]:
-    """The change turn by turn: one write may add the turns of several clients of a replica."""
+    """Split a change into turns: one write may add the turns of several clients of a replica."""
     before, after = change.before, change.after
     begun = before if before.epoch == after.epoch else View()
     added = after.lines[len(begun.lines) :]
@@ -54,23 +54,23 @@ def steps(change: Change) -> list[Change]:
 
 
 def maker(simulation: Simulation, step: Change) -> str | None:
-    """The operation that made a change: the one that wrote it, or an append under way that it was written with."""
+    """The operation that made a change: the one that wrote it, or a waiting append in the same batch."""
     writer = simulation.records[step.by]
-    if writer.asked.may(step.before, step.after):
+    if writer.operation.may(step.before, step.after):
         return step.by
-    if not isinstance(writer.asked, Append):
+    if not isinstance(writer.operation, Append):
         return None
     for name, record in simulation.records.items():
         under_way = record.start <= step.tick and (not record.ended or step.tick <= record.end)
-        with_it = isinstance(record.asked, Append) and record.asked.session == writer.asked.session
-        if under_way and with_it and record.asked.may(step.before, step.after):
+        with_it = isinstance(record.operation, Append) and record.operation.session == writer.operation.session
+        if under_way and with_it and record.operation.may(step.before, step.after):
             return name
     return None
 
 
 def agrees(record: Record, states: Sequence[View]) -> bool:
     if record.error is None:
-        return record.asked.agrees(record.answer, states)
+        return record.operation.agrees(record.result, states)
     if isinstance(record.error, HistoryDamaged):
         return False
-    return record.error.status == 503 or any(record.asked.refusal_agrees(record.error, state) for state in states)
+    return record.error.status == 503 or any(record.operation.refusal_agrees(record.error, state) for state in states)

@@ -1,7 +1,7 @@
-"""What clients ask of the memory in tests: each operation with what it may write and what it may be answered.
+"""The operations of clients in simulations, each with the writes it may make and the results it may get.
 
-A state is a `View`. An operation "may" turn one state into another; its answer "agrees" with the states that
-existed while it ran.
+A state is a `View`. An operation "may" change one state into another. Its result "agrees" with the states that existed
+while it ran.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ WHEN = "2026-01-01T00:00:00+00:00"
 
 
 def memory_over(sidecar: httpx.AsyncBaseTransport) -> Memory:
-    """The memory as the service puts it together, over a fake sidecar."""
+    """The memory over a fake sidecar, assembled as in the service."""
     return Memory(SETTINGS, sidecar)
 
 
@@ -34,16 +34,16 @@ class Operation(Protocol):
     def session(self) -> str: ...
 
     async def run(self, memory: Memory) -> object:
-        """Do it; raises ServiceError."""
+        """Run it. Raises ServiceError."""
 
     def may(self, before: View, after: View) -> bool:
-        """Whether it may have written this change of its session."""
+        """Whether it may have made this change of its session."""
 
-    def agrees(self, answer: object, states: Sequence[View]) -> bool:
-        """Whether it may be answered so, when these states existed while it ran."""
+    def agrees(self, result: object, states: Sequence[View]) -> bool:
+        """Whether it may have this result if these states existed while it ran."""
 
     def refusal_agrees(self, error: ServiceError, state: View) -> bool:
-        """Whether it may be refused so, in one of those states. An unavailable store may refuse anything."""
+        """Whether it may be refused with this error in this state. A store that is down may refuse anything."""
 
 
 def lines_of_slice(part: Slice) -> tuple[Line, ...]:
@@ -52,7 +52,7 @@ def lines_of_slice(part: Slice) -> tuple[Line, ...]:
 
 @dataclass(frozen=True)
 class Common:
-    """What holds for most operations: they write nothing, and a tombstone refuses them."""
+    """The defaults of most operations: they write nothing, and a tombstone refuses them."""
 
     session: str
 
@@ -65,7 +65,7 @@ class Common:
 
 @dataclass(frozen=True)
 class Append(Common):
-    """A turn of a user: always the same lines for the same turn."""
+    """A turn of a user. The same turn always has the same lines."""
 
     turn: str
     user: str = "u"
@@ -87,9 +87,9 @@ class Append(Common):
         expected = (self.user, before.summary, (*before.lines, *self.lines))
         return same_epoch and expected == (after.owner, after.summary, after.lines)
 
-    def agrees(self, answer: object, states: Sequence[View]) -> bool:
-        assert isinstance(answer, Appended)
-        part = answer.recorded
+    def agrees(self, result: object, states: Sequence[View]) -> bool:
+        assert isinstance(result, Appended)
+        part = result.recorded
         end = part.first + len(self.lines)
         return lines_of_slice(part) == self.lines and any(
             state.lines[part.first : end] == self.lines
@@ -104,7 +104,7 @@ class Append(Common):
 
 @dataclass(frozen=True)
 class Replace(Common):
-    """A whole history in the place of what there is; `name` makes its lines unlike any others."""
+    """Replace a whole history; `name` makes its lines unique."""
 
     name: str
     size: int = 5
@@ -131,13 +131,13 @@ class Replace(Common):
             )
         )
 
-    def agrees(self, answer: object, states: Sequence[View]) -> bool:
+    def agrees(self, result: object, states: Sequence[View]) -> bool:
         return any(state.lines[: self.size] == self.lines for state in states)
 
 
 @dataclass(frozen=True)
 class Delete(Common):
-    """Delete a session, claiming to be `user` or nobody."""
+    """Delete a session as `user`, or without a user."""
 
     user: str | None = None
 
@@ -147,7 +147,7 @@ class Delete(Common):
     def may(self, before: View, after: View) -> bool:
         return before.live and after.deleted and self.user in (None, before.owner or self.user)
 
-    def agrees(self, answer: object, states: Sequence[View]) -> bool:
+    def agrees(self, result: object, states: Sequence[View]) -> bool:
         return any(not state.live for state in states)
 
     def refusal_agrees(self, error: ServiceError, state: View) -> bool:
@@ -156,7 +156,7 @@ class Delete(Common):
 
 @dataclass(frozen=True)
 class Summarize(Common):
-    """Read the session, then offer a summary of the messages read but for the newest `keep`."""
+    """Read the session, then send a summary of all messages except the newest `keep`."""
 
     text: str
     keep: int = 1
@@ -178,11 +178,11 @@ class Summarize(Common):
         kept = (before.epoch, before.owner, before.lines) == (after.epoch, after.owner, after.lines)
         return forward and kept
 
-    def agrees(self, answer: object, states: Sequence[View]) -> bool:
-        if answer is None:
+    def agrees(self, result: object, states: Sequence[View]) -> bool:
+        if result is None:
             return View() in states
-        assert isinstance(answer, tuple)
-        epoch, through = answer
+        assert isinstance(result, tuple)
+        epoch, through = result
         return any((state.epoch, state.summary) == (epoch, (self.text, through)) for state in states)
 
     def refusal_agrees(self, error: ServiceError, state: View) -> bool:

@@ -1,0 +1,62 @@
+"""How the settings are read."""
+
+from pathlib import Path
+
+import pytest
+
+from settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the variables that the tests set or expect to be absent."""
+    for name in ("DAPR_HTTP_PORT", "DAPR_HTTP_ENDPOINT", "DAPR_API_TOKEN", "APP_API_TOKEN", "STATE_STORE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_defaults_are_the_tutorials(tmp_path: Path) -> None:
+    """Without any variable the sidecar is at the tutorial's port, and no tokens are used."""
+    settings = load_settings(tmp_path / ".env")
+    assert settings.sidecar_url == "http://127.0.0.1:3501"
+    assert (settings.dapr_api_token, settings.app_api_token, settings.state_store) == (None, None, "statestore")
+
+
+def test_environment_has_precedence_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable of the environment overrides the file; an empty one counts as absent."""
+    file = tmp_path / ".env"
+    file.write_text("DAPR_HTTP_PORT=4001\nDAPR_HTTP_ENDPOINT=\nSTATE_STORE=other\n")
+    monkeypatch.setenv("DAPR_HTTP_PORT", "4002")
+    settings = load_settings(file)
+    assert (settings.sidecar_url, settings.state_store) == ("http://127.0.0.1:4002", "other")
+
+
+def test_endpoint_overrides_the_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sidecar's full address counts before the port; its trailing slash is removed."""
+    monkeypatch.setenv("DAPR_HTTP_ENDPOINT", "http://sidecar:3500/")
+    assert load_settings(tmp_path / ".env").sidecar_url == "http://sidecar:3500"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("DAPR_HTTP_PORT", "0"), ("DAPR_HTTP_PORT", "secret"), ("DAPR_HTTP_ENDPOINT", "secret")]
+)
+def test_bad_setting_is_one_clear_line(name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bad setting ends the process with one line that names the variable and not its value."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match=rf"^agent_memory_service: bad setting: {name}: [^\n]+$") as stopped:
+        load_settings(tmp_path / ".env")
+    assert "secret" not in str(stopped.value)
+
+
+def test_unreadable_file_is_one_clear_line(tmp_path: Path) -> None:
+    """A settings file that is not UTF-8 ends the process with one line."""
+    file = tmp_path / ".env"
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(SystemExit, match=r"^agent_memory_service: cannot read [^\n]+$"):
+        load_settings(file)
+
+
+def test_tokens_are_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text form of the settings, as in a log or a traceback, has no token."""
+    monkeypatch.setenv("APP_API_TOKEN", "secret")
+    monkeypatch.setenv("DAPR_API_TOKEN", "secret")
+    assert "secret" not in repr(load_settings(tmp_path / ".env"))
