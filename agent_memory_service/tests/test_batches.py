@@ -78,6 +78,21 @@ def test_a_refusal_in_a_batch_is_for_the_one_refused(service: Service) -> None:
     run(scenario())
 
 
+def test_waiting_appends_need_no_calls_of_their_own(service: Service) -> None:
+    """An append that another one stored, or that was refused in its batch, reads nothing again."""
+
+    async def scenario() -> None:
+        await service.append("s", "first", "a")
+        service.dapr.calls.clear()
+        users = "u" * 10 + "v" * 50
+        await asyncio.gather(
+            *(service.append("s", f"t{number}", str(number), user=user) for number, user in enumerate(users))
+        )
+        assert service.dapr.calls == {"get": 1, "save": 1}
+
+    run(scenario())
+
+
 def test_a_refusal_counts_only_if_what_it_rests_on_was_written() -> None:
     """A turn refused because of another turn in its batch is decided again if the batch was not written."""
     simulation = Simulation([[Append("s", "p", "u")], [Append("s", "r", "v")], [Append("s", "q", "v")]], replicas=2)

@@ -118,6 +118,26 @@ def test_a_write_that_was_done_is_recognized(service: Service, fault: Fault) -> 
     run(scenario())
 
 
+def test_a_retry_of_the_service_is_not_a_repeat(service: Service) -> None:
+    """A turn that the service finds after its own lost response is new for the client: 201."""
+
+    async def scenario() -> None:
+        saves: list[str] = []
+
+        def lose_first(request: httpx.Request) -> Fault:
+            if named(request) != "save session:s":
+                return Fault.NONE
+            saves.append(named(request))
+            return Fault.RESPONSE_LOST if len(saves) == 1 else Fault.NONE
+
+        service.sidecar.faults = lose_first
+        response = await service.append("s", "t", "one")
+        assert (response.status_code, "idempotent-replayed" in response.headers, len(saves)) == (201, False, 1)
+        assert (await service.append("s", "t", "one")).headers["idempotent-replayed"] == "true"
+
+    run(scenario())
+
+
 def test_a_key_that_holds_something_else_is_not_overwritten(service: Service) -> None:
     """A value that is not an object is reported as a failure and not changed."""
 

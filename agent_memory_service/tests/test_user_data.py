@@ -40,6 +40,27 @@ def test_sessions_are_listed_newest_first_by_pages(service: Service) -> None:
     run(scenario())
 
 
+def test_a_cursor_is_stale_once_its_data_was_replaced(service: Service) -> None:
+    """A cursor of a replaced history or of an erased list is 409; one without an epoch is valid in any."""
+
+    async def scenario() -> None:
+        for number in range(3):
+            await service.append(f"s{number}", "t", "hello", "hi")
+        history = (await service.http.get("/conversations/s0?last=1")).json()["before"]
+        sessions = (await service.http.get("/memories/u/conversations?limit=1")).json()["before"]
+        await service.http.post("/conversations/s0", json={"history": []})
+        stale = await service.http.get(f"/conversations/s0?before={history}")
+        assert (stale.status_code, stale.json()["code"]) == (409, "history_replaced")
+        assert (await service.http.get(f"/conversations/s0?before={history.split('-')[0]}")).status_code == 200
+        await service.http.delete("/memories/u")
+        await service.append("new", "t", "hello")
+        stale = await service.http.get(f"/memories/u/conversations?before={sessions}")
+        assert (stale.status_code, stale.json()["code"]) == (409, "history_replaced")
+        assert (await service.http.get("/memories/u/conversations?before=9")).status_code == 200
+
+    run(scenario())
+
+
 def test_a_session_emptied_and_continued_is_listed(service: Service) -> None:
     """Its first words are those of its new first message."""
 
