@@ -11,6 +11,12 @@ from cursor import CURSOR_PATTERN, Cursor
 
 MAX_ENTRY_BYTES = 120_000
 """Longest JSON of one message, in bytes: the 32 messages of a full head stay below the 4 MiB of a Dapr request."""
+MAX_ID_CHARS = 128
+"""Longest id, in characters. Ids are parts of keys and paths, which stay short with it."""
+MAX_PROFILE_FIELD_CHARS = 2_000
+"""Longest field of a profile, in characters: the chat service sends the profile to the model with every turn."""
+MAX_SUMMARY_CHARS = 16_000
+"""Longest summary, in characters: as long as the longest text of a user. Every append writes it with the head."""
 MAX_REPLACE_MESSAGES = 10_000
 """Most messages in one replace. Short messages of that number fit into a Dapr request."""
 MAX_TURN_MESSAGES = 12
@@ -26,14 +32,14 @@ _NOT_DOT = _ID_CHARACTER.replace("[^", "[^.")
 ID_PATTERN = rf"^(?:{_NOT_DOT}{_ID_CHARACTER}*|\.{_NOT_DOT}{_ID_CHARACTER}*|\.\.{_ID_CHARACTER}+)$"
 """What an id may be: the characters that Dapr's paths and this service's keys can have."""
 
-Identifier = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=ID_PATTERN)]
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_CHARS, pattern=ID_PATTERN)]
 SessionId = Annotated[Identifier, Path(examples=["session-1"])]
 UserId = Annotated[Identifier, Path(examples=["junaid"])]
 UserIdQuery = Annotated[Identifier | None, Query(description="refuse if the session belongs to another user")]
 MessageCount = Annotated[int | None, Query(ge=1, le=MAX_PART_MESSAGES)]
 Text = Annotated[str, StringConstraints(min_length=0)]
 """Text that can be stored. Any constraint makes pydantic refuse lone surrogates, which UTF-8 cannot encode."""
-ProfileField = Annotated[str, StringConstraints(max_length=2_000)]
+ProfileField = Annotated[str, StringConstraints(max_length=MAX_PROFILE_FIELD_CHARS)]
 
 
 def now() -> str:
@@ -188,7 +194,7 @@ class AppendedTurn(RecordedTurn):
 class Summary(BaseModel):
     """A summary of the first `through` messages."""
 
-    text: Annotated[str, StringConstraints(max_length=16_000)]
+    text: Annotated[str, StringConstraints(max_length=MAX_SUMMARY_CHARS)]
     through: Annotated[int, Field(ge=0, le=2**53)]
 
 
