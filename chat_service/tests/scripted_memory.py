@@ -13,7 +13,7 @@ import httpx
 
 Kind = Literal["profile", "history", "append", "summary", "ready"]
 Entry = dict[str, str | None]
-Answer = httpx.Response | Exception | Callable[[], Awaitable[httpx.Response]]
+ScriptedResponse = httpx.Response | Exception | Callable[[], Awaitable[httpx.Response]]
 
 _PREFIX = "/v1.0/invoke/agent-memory-service/method/"
 _ROUTES: list[tuple[Kind, str, str]] = [
@@ -43,20 +43,20 @@ class ScriptedMemory:
         self.sessions: dict[str, Session] = {}
         self.requests: list[tuple[Kind, httpx.Request]] = []
         self.changed = asyncio.Condition()
-        self._next: defaultdict[Kind, deque[Answer]] = defaultdict(deque)
-        self._always: dict[Kind, Answer] = {}
+        self._next: defaultdict[Kind, deque[ScriptedResponse]] = defaultdict(deque)
+        self._always: dict[Kind, ScriptedResponse] = {}
 
-    def answer_next(self, kind: Kind, *answers: Answer) -> None:
+    def respond_next(self, kind: Kind, *responses: ScriptedResponse) -> None:
         """Give these answers to the next calls of this kind."""
-        self._next[kind].extend(answers)
+        self._next[kind].extend(responses)
 
-    def answer_always(self, answer: Answer, *kinds: Kind) -> None:
+    def respond_always(self, response: ScriptedResponse, *kinds: Kind) -> None:
         """Give this answer to every call of these kinds from now on."""
         for kind in kinds:
-            self._always[kind] = answer
+            self._always[kind] = response
 
     def recover(self) -> None:
-        """Answer well again."""
+        """ScriptedResponse well again."""
         self._always.clear()
 
     def calls(self, kind: Kind) -> list[httpx.Request]:
@@ -76,7 +76,7 @@ class ScriptedMemory:
             await self.changed.wait_for(fulfilled)
 
     async def handle(self, request: httpx.Request) -> httpx.Response:
-        """Answer one call."""
+        """ScriptedResponse one call."""
         path = request.url.raw_path.decode().partition("?")[0].removeprefix(_PREFIX)
         kind, name = next(
             (kind, unquote(found[1]))
@@ -85,12 +85,12 @@ class ScriptedMemory:
         )
         self.requests.append((kind, request))
         try:
-            return await self._answer(kind, name, request)
+            return await self._respond(kind, name, request)
         finally:
             async with self.changed:
                 self.changed.notify_all()
 
-    async def _answer(self, kind: Kind, name: str, request: httpx.Request) -> httpx.Response:
+    async def _respond(self, kind: Kind, name: str, request: httpx.Request) -> httpx.Response:
         told = self._next[kind].popleft() if self._next[kind] else self._always.get(kind)
         if isinstance(told, Exception):
             raise told
@@ -143,8 +143,8 @@ class ScriptedMemory:
         if recorded is None:
             session.entries += [{**json.loads(json.dumps(it)), "turn_id": body["turn_id"]} for it in body["entries"]]
             recorded = self._recorded(session, body["turn_id"]) or {}
-        answer = {**recorded, "session_id": name, "total": len(session.entries), "epoch": session.epoch}
-        return httpx.Response(200 if headers else 201, json=answer, headers=headers)
+        response = {**recorded, "session_id": name, "total": len(session.entries), "epoch": session.epoch}
+        return httpx.Response(200 if headers else 201, json=response, headers=headers)
 
     def _put_summary(self, name: str, body: dict[str, str | int]) -> httpx.Response:
         session = self.sessions[name]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import httpx2
 
 Json = dict[str, object]
-Answer = httpx2.Response | Exception | Callable[[], Awaitable[httpx2.Response]]
+ScriptedResponse = httpx2.Response | Exception | Callable[[], Awaitable[httpx2.Response]]
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class ScriptedModel:
         """Cleared, it holds all answers back."""
         self.gate.set()
         self._changed = asyncio.Condition()
-        self._answers: deque[Answer] = deque()
+        self._responses: deque[ScriptedResponse] = deque()
 
-    def answer(self, *answers: Answer) -> None:
+    def respond_with(self, *responses: ScriptedResponse) -> None:
         """Script the next answers."""
-        self._answers.extend(answers)
+        self._responses.extend(responses)
 
     async def until_asked(self, times: int = 1) -> None:
         """Wait for so many requests."""
@@ -42,13 +42,13 @@ class ScriptedModel:
             await self._changed.wait_for(lambda: len(self.asked) >= times)
 
     async def handle(self, request: httpx2.Request) -> httpx2.Response:
-        """Answer one request."""
+        """ScriptedResponse one request."""
         body = json.loads(request.content)
         self.asked.append(Asked(body["messages"], body, request.headers))
         async with self._changed:
             self._changed.notify_all()
         await self.gate.wait()
-        told = self._answers.popleft() if self._answers else None
+        told = self._responses.popleft() if self._responses else None
         if isinstance(told, Exception):
             raise told
         if isinstance(told, httpx2.Response):

@@ -85,7 +85,7 @@ async def test_reply_does_not_wait_for_the_save(
         return await memory.handle(memory.calls("append")[-1])
 
     settings.callback_save_timeout_seconds = 5
-    memory.answer_next("append", slowly)
+    memory.respond_next("append", slowly)
     reply = (await client.post("/chat/", json=HELLO)).json()
     assert (reply["reply"], reply["metadata"]["history"]) == ("Good.", "pending")
     assert receiver.got == []
@@ -102,7 +102,7 @@ async def test_failed_save_is_told_and_logged(
 ) -> None:
     """A save that failed for its whole time is told with the code, and logged by its ids."""
     caplog.set_level(logging.INFO)
-    memory.answer_always(sidecar_failure(), "append")
+    memory.respond_always(sidecar_failure(), "append")
     reply = (await client.post("/chat/", json=HELLO)).json()
     event = json.loads((await receiver.until_told()).content)
     assert (event["type"], event["data"]["metadata"]["history"]) == ("turn.not_saved", "not_saved")
@@ -113,7 +113,7 @@ async def test_failed_save_is_told_and_logged(
 
 async def test_refused_save_is_told(client: httpx.AsyncClient, memory: ScriptedMemory, receiver: Receiver) -> None:
     """A save that memory refuses is told at once."""
-    memory.answer_always(refusal(410, "session_deleted"), "append")
+    memory.respond_always(refusal(410, "session_deleted"), "append")
     await client.post("/chat/", json=HELLO)
     event = json.loads((await receiver.until_told()).content)
     assert event["data"]["metadata"]["code"] == "session_deleted"
@@ -172,17 +172,17 @@ async def test_repeated_turn_is_told_again(client: httpx.AsyncClient, receiver: 
 )
 async def test_other_hosts_are_refused(client: httpx.AsyncClient, model: ScriptedModel, url: str) -> None:
     """A host that is not allowed is refused before anything is done, and the answer says how to allow it."""
-    answer = await client.post("/chat/", json={**HELLO, "callback_url": url})
-    assert (answer.status_code, answer.json()["code"]) == (422, "callback_not_allowed")
-    assert "CALLBACK_ALLOWED_HOSTS" in answer.json()["detail"]
+    response = await client.post("/chat/", json={**HELLO, "callback_url": url})
+    assert (response.status_code, response.json()["code"]) == (422, "callback_not_allowed")
+    assert "CALLBACK_ALLOWED_HOSTS" in response.json()["detail"]
     assert model.asked == []
 
 
 @pytest.mark.parametrize("url", ["ftp://hooks.test/", "hooks", 5])
 async def test_what_is_no_url_is_refused(client: httpx.AsyncClient, url: object) -> None:
     """A callback goes to an http(s) URL."""
-    answer = await client.post("/chat/", json={**HELLO, "callback_url": url})
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    response = await client.post("/chat/", json={**HELLO, "callback_url": url})
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
 
 
 async def test_allowed_port_is_taken(client: httpx.AsyncClient, receiver: Receiver) -> None:
@@ -204,6 +204,6 @@ async def test_none_is_allowed_by_default(memory: ScriptedMemory, model: Scripte
 
 async def test_stream_may_have_a_callback_too(client: httpx.AsyncClient, receiver: Receiver) -> None:
     """On the stream `done` does not wait for the save either."""
-    answer = await client.post("/chat/stream", json=HELLO)
-    assert '"history":"pending"' in answer.text
+    response = await client.post("/chat/stream", json=HELLO)
+    assert '"history":"pending"' in response.text
     assert json.loads((await receiver.until_told()).content)["type"] == "turn.saved"

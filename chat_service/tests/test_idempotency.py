@@ -9,7 +9,7 @@ from models import Message, MessageMetadata
 from tests.asgi_calls import settled
 from tests.scripted_memory import ScriptedMemory, sidecar_failure
 from tests.scripted_model import ScriptedModel, text
-from turn.request import turn_request
+from turn.request import TurnRequest
 
 KEY = {"Idempotency-Key": "k1"}
 HELLO = {"user_id": "alice", "text": "Hello"}
@@ -17,7 +17,7 @@ HELLO = {"user_id": "alice", "text": "Hello"}
 
 async def test_repeated_key_gets_the_recorded_reply(client: httpx.AsyncClient, model: ScriptedModel) -> None:
     """Repeated, the request gets the same body again: reply, session, turn and time."""
-    model.answer(text("First."), text("Second."))
+    model.respond_with(text("First."), text("Second."))
     first = await client.post("/chat/", json=HELLO, headers=KEY)
     again = await client.post("/chat/", json=HELLO, headers=KEY)
     assert first.json() == again.json()
@@ -26,7 +26,7 @@ async def test_repeated_key_gets_the_recorded_reply(client: httpx.AsyncClient, m
 
 async def test_repeated_key_on_the_stream(client: httpx.AsyncClient, model: ScriptedModel) -> None:
     """On the stream a repeated key gives the whole reply as one `delta`, then `done`."""
-    model.answer(text("First of all."))
+    model.respond_with(text("First of all."))
     first = await client.post("/chat/", json=HELLO, headers=KEY)
     again = await client.post("/chat/stream", json=HELLO, headers=KEY)
     assert again.text.count("event: delta") == 1
@@ -45,8 +45,8 @@ async def test_requests_at_once_share_one_turn(
     second = asyncio.create_task(client.post(paths[1], json=HELLO, headers=KEY))
     await settled()
     model.gate.set()
-    answers = await asyncio.gather(first, second)
-    assert all("Good." in answer.text for answer in answers)
+    responses = await asyncio.gather(first, second)
+    assert all("Good." in response.text for response in responses)
     assert len(model.asked) == 1
     assert len(memory.calls("append")) == 1
 
@@ -58,11 +58,11 @@ async def test_other_text_is_refused_while_the_first_runs(client: httpx.AsyncCli
     await model.until_asked()
     other = {
         **HELLO,
-        "metadata": {"session_id": turn_request(Message.model_validate(HELLO), "k1").session_id},
+        "metadata": {"session_id": TurnRequest.from_message(Message.model_validate(HELLO), "k1").session_id},
         "text": "Bye",
     }
-    answer = await client.post("/chat/", json=other, headers=KEY)
-    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+    response = await client.post("/chat/", json=other, headers=KEY)
+    assert (response.status_code, response.json()["code"]) == (422, "idempotency_key_reused")
     model.gate.set()
     assert (await first).status_code == 200
 
@@ -71,8 +71,8 @@ async def test_other_text_is_refused_while_the_first_runs(client: httpx.AsyncCli
 async def test_key_with_another_text_is_refused(client: httpx.AsyncClient, model: ScriptedModel, path: str) -> None:
     """A key belongs to its text: with another one it is the client's mistake."""
     await client.post("/chat/", json=HELLO, headers=KEY)
-    answer = await client.post(path, json={**HELLO, "text": "Bye"}, headers=KEY)
-    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+    response = await client.post(path, json={**HELLO, "text": "Bye"}, headers=KEY)
+    assert (response.status_code, response.json()["code"]) == (422, "idempotency_key_reused")
     assert len(model.asked) == 1
 
 
@@ -80,7 +80,7 @@ async def test_stored_reply_goes_out_when_another_replica_was_first(
     client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel
 ) -> None:
     """Two replicas asked their models: what the append finds recorded is what both answer."""
-    turn = turn_request(Message.model_validate(HELLO), "k1")
+    turn = TurnRequest.from_message(Message.model_validate(HELLO), "k1")
     model.gate.clear()
     ours = asyncio.create_task(client.post("/chat/", json=HELLO, headers=KEY))
     await model.until_asked()
@@ -96,7 +96,7 @@ async def test_turn_that_was_not_saved_is_taken_again(
     client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel
 ) -> None:
     """A key holds for saved turns: after a failed save the model is asked again, and then it holds."""
-    memory.answer_always(sidecar_failure(), "append")
+    memory.respond_always(sidecar_failure(), "append")
     assert (await client.post("/chat/", json=HELLO, headers=KEY)).json()["metadata"]["history"] == "not_saved"
     memory.recover()
     assert (await client.post("/chat/", json=HELLO, headers=KEY)).json()["metadata"]["history"] == "saved"
@@ -106,7 +106,7 @@ async def test_turn_that_was_not_saved_is_taken_again(
 
 async def test_failure_is_not_remembered(client: httpx.AsyncClient, model: ScriptedModel) -> None:
     """A turn that failed may be tried again with its key."""
-    model.answer(text(""))
+    model.respond_with(text(""))
     assert (await client.post("/chat/", json=HELLO, headers=KEY)).status_code == 502
     assert (await client.post("/chat/", json=HELLO, headers=KEY)).status_code == 200
 
@@ -117,10 +117,14 @@ def test_ids_are_scoped() -> None:
     elsewhere, theirs = (
         Message(user_id=user, text="Hello", metadata=MessageMetadata(session_id="s1")) for user in ("alice", "bob")
     )
-    first, again = turn_request(alice, "k1"), turn_request(alice, "k1")
+    first, again = TurnRequest.from_message(alice, "k1"), TurnRequest.from_message(alice, "k1")
     assert (first.session_id, first.turn_id) == (again.session_id, again.turn_id)
-    others = [turn_request(bob, "k1"), turn_request(alice, "k2"), turn_request(elsewhere, "k1")]
-    others.append(turn_request(theirs, "k1"))
+    others = [
+        TurnRequest.from_message(bob, "k1"),
+        TurnRequest.from_message(alice, "k2"),
+        TurnRequest.from_message(elsewhere, "k1"),
+    ]
+    others.append(TurnRequest.from_message(theirs, "k1"))
     assert len({turn.turn_id for turn in [first, *others]}) == 5
     assert first.session_id not in {turn.session_id for turn in others}
 
@@ -128,8 +132,8 @@ def test_ids_are_scoped() -> None:
 async def test_turns_without_a_key_are_all_taken(client: httpx.AsyncClient, model: ScriptedModel) -> None:
     """Without a key the same text is a new turn each time."""
     body = {**HELLO, "metadata": {"session_id": "s1"}}
-    answers = [await client.post("/chat/", json=body) for _ in range(2)]
-    assert answers[0].json()["metadata"]["turn_id"] != answers[1].json()["metadata"]["turn_id"]
+    responses = [await client.post("/chat/", json=body) for _ in range(2)]
+    assert responses[0].json()["metadata"]["turn_id"] != responses[1].json()["metadata"]["turn_id"]
     assert len(model.asked) == 2
 
 

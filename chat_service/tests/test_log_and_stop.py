@@ -57,12 +57,12 @@ async def test_one_line_for_a_turn(
 ) -> None:
     """A turn leaves one line: ids, outcome, durations of its parts, and nothing of what was said."""
     caplog.set_level(logging.INFO)
-    answer = await client.post("/chat/", json=HELLO)
+    response = await client.post("/chat/", json=HELLO)
     lines = [record.getMessage() for record in caplog.records if record.name.startswith("chat_service")]
     assert len(lines) == 1
     number = r"\d+\.\d"
     assert re.fullmatch(
-        rf"turn user=alice session=s1 turn_id={answer.json()['metadata']['turn_id']} trace=[0-9a-f]{{32}} "
+        rf"turn user=alice session=s1 turn_id={response.json()['metadata']['turn_id']} trace=[0-9a-f]{{32}} "
         rf"status=200 history=saved memory=ok model=scripted "
         rf"read_ms={number} model_ms={number} save_ms={number} total_ms={number}",
         lines[0],
@@ -105,8 +105,8 @@ async def test_late_turn_is_stopped(
     turn = asyncio.create_task(client.post("/chat/", json=HELLO))
     await model.until_asked()
     lifespan.stop()
-    answer = await turn
-    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "stopping", "5")
+    response = await turn
+    assert (response.status_code, response.json()["code"], response.headers["retry-after"]) == (503, "stopping", "5")
     await lifespan.ended()
     assert "status=503 code=stopping" in caplog.text
 
@@ -121,7 +121,7 @@ async def test_pending_save_is_tried_once_more_at_stop(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("turn.saving.FIRST_PAUSE_SECONDS", 3_600.0)
         patch.setattr("turn.saving.LONGEST_PAUSE_SECONDS", 3_600.0)
-        memory.answer_next("append", sidecar_failure())
+        memory.respond_next("append", sidecar_failure())
         turn = asyncio.create_task(client.post("/chat/", json=HELLO))
         await memory.until(lambda: len(memory.calls("append")) == 1)
         await settled()
@@ -153,5 +153,5 @@ async def test_fault_of_our_own_is_answered_without_its_words(
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)
     async with httpx.AsyncClient(transport=transport, base_url="http://chat.test") as client:
-        answer = await client.post("/chat/", json=HELLO)
-    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+        response = await client.post("/chat/", json=HELLO)
+    assert (response.status_code, response.json()["code"]) == (500, "internal_error")

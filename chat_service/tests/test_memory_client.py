@@ -8,7 +8,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from errors import MemoryFailure, MemoryRefusal
+from errors import MemoryFailure, MemoryRejection
 from memory_client import MemoryClient, open_memory_http
 from models import Id
 from settings import Settings
@@ -30,7 +30,7 @@ async def test_ids_survive_the_real_transport() -> None:
     """What the pooled transport writes on the wire still reads as the id, plus sign and all, in path and query."""
     seen: list[str] = []
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         seen.append((await reader.readuntil(b"\r\n\r\n")).decode().split(" ")[1])
         body = b'{"history":[]}'
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
@@ -38,7 +38,7 @@ async def test_ids_survive_the_real_transport() -> None:
         writer.close()
 
     name = "a+b&c=d;e@f,Zoë"
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(respond, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         async with open_memory_http(Settings(dapr_http_port=port)) as http:
             await MemoryClient(http).recent(name, name, 20)
@@ -81,7 +81,7 @@ async def test_tokens_of_the_sidecar(memory: ScriptedMemory) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "code"),
+    ("response", "code"),
     [
         (httpx.Response(401, text="invalid api token"), "memory_answered_401"),
         (httpx.Response(404, json={"errorCode": "ERR_DIRECT_INVOKE"}), "memory_answered_404"),
@@ -89,11 +89,11 @@ async def test_tokens_of_the_sidecar(memory: ScriptedMemory) -> None:
         (httpx.Response(403, json={"code": "Not A Code"}), "memory_answered_403"),
     ],
 )
-async def test_refusals_carry_their_code(memory: ScriptedMemory, answer: httpx.Response, code: str) -> None:
+async def test_refusals_carry_their_code(memory: ScriptedMemory, response: httpx.Response, code: str) -> None:
     """The memory service's own codes are taken over; a sidecar's words are not."""
-    memory.answer_next("profile", answer)
+    memory.respond_next("profile", response)
     client = MemoryClient(open_memory_http(Settings(), httpx.MockTransport(memory.handle)))
-    with pytest.raises(MemoryRefusal, match=f"^{code}$"):
+    with pytest.raises(MemoryRejection, match=f"^{code}$"):
         await client.profile("alice")
 
 

@@ -7,10 +7,10 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from agent.offline_replies import HONEST, MAX_OFFLINE_SUMMARY_CHARS, Said, reply_to
+from agent.offline_replies import CAPABILITIES, MAX_OFFLINE_SUMMARY_CHARS, OfflineInput, reply_to
 from agent.prompts import SUMMARY_INSTRUCTIONS, chat_instructions, summary_task
 from main import create_app
-from models import ConversationEntry, Profile
+from memory_models import ConversationEntry, Profile
 from settings import Settings
 from tests.scripted_memory import ScriptedMemory
 
@@ -36,7 +36,7 @@ def app(memory: ScriptedMemory) -> FastAPI:
 def said(*texts: str, instructions: str = chat_instructions(JUNAID, None)) -> str | None:
     """What the model says to the last of these texts, the user's and its own in turn."""
     messages = [ConversationEntry(role=("user", "assistant")[it % 2], content=text) for it, text in enumerate(texts)]
-    return reply_to(instructions, Said(messages, None), ["get_current_time"])
+    return reply_to(instructions, OfflineInput(messages, None), ["get_current_time"])
 
 
 @pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])
@@ -46,10 +46,10 @@ async def test_dialogue_of_the_tutorial(client: httpx.AsyncClient, memory: Scrip
 
     async def say(text: str) -> str:
         body = {"user_id": "junaid", "text": text, "metadata": {"session_id": "s1"}}
-        answer = await client.post(path, json=body)
+        response = await client.post(path, json=body)
         if path == "/chat/":
-            assert answer.json()["metadata"]["model"] == "offline"
-        assert '"model":"offline"' in answer.text
+            assert response.json()["metadata"]["model"] == "offline"
+        assert '"model":"offline"' in response.text
         return str(memory.sessions["s1"].entries[-1]["content"])
 
     assert await say("Hello") == "Hello Junaid, how may I help you today?"
@@ -67,8 +67,8 @@ async def test_dialogue_of_the_tutorial(client: httpx.AsyncClient, memory: Scrip
 
 async def test_stream_comes_in_pieces(client: httpx.AsyncClient) -> None:
     """The offline model streams as a real one does."""
-    answer = await client.post("/chat/stream", json={"user_id": "junaid", "text": "Hello"})
-    assert answer.text.count("event: delta") > 3
+    response = await client.post("/chat/stream", json={"user_id": "junaid", "text": "Hello"})
+    assert response.text.count("event: delta") > 3
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,10 @@ def test_time_is_got_from_the_tool(question: str) -> None:
 
 def test_without_the_tool_there_is_no_time() -> None:
     """Where the tool is not offered, the model does not call it."""
-    assert reply_to(None, Said([ConversationEntry(role="user", content="What time is it?")], None), []) == HONEST
+    assert (
+        reply_to(None, OfflineInput([ConversationEntry(role="user", content="What time is it?")], None), [])
+        == CAPABILITIES
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,7 +129,7 @@ def test_tells_of_the_summary() -> None:
 @pytest.mark.parametrize("text", ["Write me a poem", "", "2 + 2?", "hidden agenda", "How often did we talk last time?"])
 def test_to_everything_else_it_is_honest(text: str) -> None:
     """It never pretends to be a real model."""
-    assert said(text) == HONEST
+    assert said(text) == CAPABILITIES
 
 
 def test_summary_keeps_what_was_written() -> None:

@@ -44,9 +44,9 @@ async def test_callback_is_documented(client: httpx.AsyncClient) -> None:
 async def test_errors_of_the_stream_are_json(client: httpx.AsyncClient) -> None:
     """What the stream cannot be answered with is described as the JSON that it is."""
     described = await openapi(client)
-    answers = described["paths"]["/chat/stream"]["post"]["responses"]
-    assert list(answers["422"]["content"]) == ["application/json"]  # type: ignore[index]
-    assert "text/event-stream" in str(answers["200"])
+    responses = described["paths"]["/chat/stream"]["post"]["responses"]
+    assert list(responses["422"]["content"]) == ["application/json"]  # type: ignore[index]
+    assert "text/event-stream" in str(responses["200"])
 
 
 @pytest.mark.parametrize(

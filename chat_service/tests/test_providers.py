@@ -7,8 +7,9 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from agent.chat_agent import ChatAgent
-from agent.context import ModelInput
+from agent.context import RunContext
 from agent.provider import choose_provider
+from agent.tools import TOOLS
 from llm.transport import endpoint_transport
 from settings import DEFAULT_MODEL, GEMINI_BASE_URL, OPENAI_BASE_URL, Settings, load_settings
 
@@ -38,9 +39,9 @@ async def test_endpoint_and_key(settings: Settings, where: str, key: str, monkey
         asked.append(request)
         return httpx2.Response(404)
 
-    agent = ChatAgent(choose_provider(settings, httpx2.MockTransport(handle)))
+    agent = ChatAgent(choose_provider(settings, httpx2.MockTransport(handle)), TOOLS)
     with pytest.raises(Exception, match="model_unknown"):
-        await agent.reply(ModelInput("", [{"role": "user", "content": "Hello"}], 0))
+        await agent.reply(RunContext("alice", ""), [{"role": "user", "content": "Hello"}])
     assert str(asked[0].url) == f"{where.rstrip('/')}/chat/completions"
     assert asked[0].headers["authorization"] == f"Bearer {key}"
 

@@ -59,14 +59,14 @@ async def test_waiting_client_is_told_within_the_stated_time(told: signal.Signal
                 await model.asked.wait()
                 process.send_signal(told)
                 async with asyncio.timeout(5):
-                    answer = await turn
+                    response = await turn
                     _, said = await process.communicate()
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.communicate()
             server.close()
-    assert (answer.status_code, answer.json()["code"]) == (503, "stopping")
+    assert (response.status_code, response.json()["code"]) == (503, "stopping")
     assert b"user=alice session=s1" in said
     assert b"status=503 code=stopping" in said
     assert b"Traceback" not in said

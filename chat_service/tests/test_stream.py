@@ -43,10 +43,10 @@ class HeldModel:
 
 async def test_pieces_then_the_whole(client: httpx.AsyncClient, model: ScriptedModel, memory: ScriptedMemory) -> None:
     """Each piece is a `delta`, and `done` has the same body as an answer of `/chat/`."""
-    model.answer(streamed("Good", " ", "day."))
-    answer = await client.post("/chat/stream", json=HELLO)
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    told = parsed(answer.text)
+    model.respond_with(streamed("Good", " ", "day."))
+    response = await client.post("/chat/stream", json=HELLO)
+    assert response.headers["content-type"].startswith("text/event-stream")
+    told = parsed(response.text)
     assert told[:-1] == [("delta", {"text": piece}) for piece in ("Good", " ", "day.")]
     name, done = told[-1]
     assert (name, done["reply"], done["user_id"]) == ("done", "Good day.", "alice")
@@ -57,7 +57,7 @@ async def test_pieces_then_the_whole(client: httpx.AsyncClient, model: ScriptedM
 
 async def test_tool_call_is_an_event(client: httpx.AsyncClient, model: ScriptedModel) -> None:
     """A tool that the model calls is told before the reply, and its result reaches the model."""
-    model.answer(streamed_tool_call(), streamed("It is late."))
+    model.respond_with(streamed_tool_call(), streamed("It is late."))
     told = parsed((await client.post("/chat/stream", json=HELLO)).text)
     assert [name for name, _ in told] == ["tool", "delta", "done"]
     assert told[0][1] == {"name": "get_current_time", "arguments": "{}"}
@@ -69,7 +69,7 @@ async def test_each_piece_goes_out_as_it_comes(app: FastAPI, model: ScriptedMode
     """The first piece is with the client while the model still thinks about the second."""
     held = HeldModel()
 
-    model.answer(events(held.pieces()))
+    model.respond_with(events(held.pieces()))
     async with StreamedCall(app, "/chat/stream", HELLO) as call:
         await call.until(lambda seen: '{"text":"Good"}' in seen)
         assert " day." not in call.text
@@ -81,7 +81,7 @@ async def test_quiet_stream_is_kept_alive(app: FastAPI, model: ScriptedModel, mo
     """While the model is silent, comments keep the connection open."""
     monkeypatch.setattr(fastapi.routing, "_PING_INTERVAL", 0.01)
     held = HeldModel()
-    model.answer(events(held.pieces()))
+    model.respond_with(events(held.pieces()))
     async with StreamedCall(app, "/chat/stream", HELLO) as call:
         await call.until(lambda seen: ": ping" in seen)
         held.go_on.set()
@@ -94,7 +94,7 @@ async def test_turn_goes_on_when_the_client_is_gone(
 ) -> None:
     """A client that disconnects does not undo its turn: it ends, is saved, and its key gets the reply."""
     held = HeldModel()
-    model.answer(events(held.pieces()))
+    model.respond_with(events(held.pieces()))
     key = {"Idempotency-Key": "k1"}
     async with StreamedCall(app, "/chat/stream", HELLO, key) as call:
         await call.until(lambda seen: "Good" in seen)
@@ -108,7 +108,7 @@ async def test_turn_goes_on_when_the_client_is_gone(
 
 async def test_failed_save_is_told_at_the_end(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
     """The pieces go out whatever becomes of the save; `done` says that it failed."""
-    memory.answer_always(sidecar_failure(), "append")
+    memory.respond_always(sidecar_failure(), "append")
     name, done = parsed((await client.post("/chat/stream", json=HELLO)).text)[-1]
     assert (name, done["metadata"]["history"], done["metadata"]["code"]) == ("done", "not_saved", "memory_unavailable")  # type: ignore[index]
 
@@ -117,5 +117,5 @@ async def test_empty_text_and_strangers_have_their_status(client: httpx.AsyncCli
     """Until the first event a failure is an ordinary HTTP answer."""
     memory.remember("s1", "bob", ("user", "Mine"), ("assistant", "Yes"))
     assert (await client.post("/chat/stream", json={**HELLO, "text": " "})).status_code == 400
-    answer = await client.post("/chat/stream", json=HELLO)
-    assert (answer.status_code, answer.json()["code"]) == (403, "not_owner")
+    response = await client.post("/chat/stream", json=HELLO)
+    assert (response.status_code, response.json()["code"]) == (403, "not_owner")

@@ -9,7 +9,7 @@ import pytest
 
 from agent.context import WINDOW_MESSAGES
 from agent.prompts import SUMMARY_INSTRUCTIONS, read_summary_task
-from models import Conversation, ConversationEntry, Summary
+from memory_models import Conversation, ConversationEntry, Summary
 from tests.asgi_calls import settled
 from tests.scripted_memory import ScriptedMemory, refusal, sidecar_failure
 from tests.scripted_model import ScriptedModel, text
@@ -65,7 +65,7 @@ async def test_summary_is_stored_with_what_it_covers(
 ) -> None:
     """The model condenses all but the newest turn; the summary says how far it goes, and no message is lost."""
     fill(memory, 14)
-    model.answer(text("Good."), text("They talked."))
+    model.respond_with(text("Good."), text("They talked."))
     await client.post("/chat/", json=HELLO)
     await memory.until(lambda: memory.sessions["s1"].summary is not None)
     assert memory.sessions["s1"].summary == {"text": "They talked.", "through": 14}
@@ -98,8 +98,8 @@ async def test_long_history_is_caught_up_with(
     monkeypatch.setattr("turn.summaries.PAGE_MESSAGES", 30)
     monkeypatch.setattr("memory_client.PAGE_MESSAGES", 30)
     fill(memory, 100)
-    answer = await client.post("/chat/", json=HELLO)
-    assert answer.json()["metadata"]["summary_lag"] == 80
+    response = await client.post("/chat/", json=HELLO)
+    assert response.json()["metadata"]["summary_lag"] == 80
     await memory.until(lambda: memory.sessions["s1"].summary is not None)
     assert (memory.sessions["s1"].summary or {})["through"] == 100
     assert "summary_lag" not in (await client.post("/chat/", json=HELLO)).json()["metadata"]
@@ -113,17 +113,17 @@ async def test_session_that_changes_between_the_reads_loses_nothing(
     fill(memory, 50)
 
     async def newest() -> httpx.Response:
-        answer = await memory.handle(memory.calls("history")[-1])
+        response = await memory.handle(memory.calls("history")[-1])
         memory.remember("s1", "alice", ("user", "late"), ("assistant", "late"))
         if later == "replaced":
             memory.sessions["s1"].epoch = "e2"
-        return answer
+        return response
 
     async def append() -> httpx.Response:
-        memory.answer_next("history", newest)
+        memory.respond_next("history", newest)
         return await memory.handle(memory.calls("append")[-1])
 
-    memory.answer_next("append", append)
+    memory.respond_next("append", append)
     await client.post("/chat/", json=HELLO)
     await memory.until(lambda: len(memory.calls("history")) >= 4)  # the turn's, the newest twice, those before
     await settled()
@@ -144,23 +144,23 @@ async def test_turns_do_not_wait_and_one_task_runs_at_a_time(
         return text("They talked.")
 
     fill(memory, 14)
-    model.answer(text("Good."), slowly)
+    model.respond_with(text("Good."), slowly)
     for _ in range(3):
-        answer = await client.post("/chat/", json=HELLO)
-        assert answer.json()["metadata"]["history"] == "saved"
+        response = await client.post("/chat/", json=HELLO)
+        assert response.json()["metadata"]["history"] == "saved"
         await settled()
     assert sum(asked.messages[0]["content"] == SUMMARY_INSTRUCTIONS for asked in model.asked) == 1
     go_on.set()
     await memory.until(lambda: memory.sessions["s1"].summary == {"text": "They talked.", "through": 14})
 
 
-@pytest.mark.parametrize("answer", [refusal(409, "summary_conflict"), refusal(404, "not_found"), sidecar_failure()])
+@pytest.mark.parametrize("response", [refusal(409, "summary_conflict"), refusal(404, "not_found"), sidecar_failure()])
 async def test_lost_race_costs_only_the_work(
-    client: httpx.AsyncClient, memory: ScriptedMemory, answer: httpx.Response
+    client: httpx.AsyncClient, memory: ScriptedMemory, response: httpx.Response
 ) -> None:
     """A summary that comes too late, or cannot be stored, is dropped; the next turn begins it again."""
     fill(memory, 14)
-    memory.answer_next("summary", answer)
+    memory.respond_next("summary", response)
     await client.post("/chat/", json=HELLO)
     await memory.until(lambda: len(memory.calls("summary")) == 1)
     assert memory.sessions["s1"].summary is None
@@ -174,7 +174,7 @@ async def test_failing_model_is_logged_and_shown(
     """When the model cannot condense, that is logged, and shown once messages are in neither summary nor window."""
     caplog.set_level(logging.INFO)
     fill(memory, 18)
-    model.answer(text("Good."), text(""), text("Good."), text(""))
+    model.respond_with(text("Good."), text(""), text("Good."), text(""))
     first = await client.post("/chat/", json=HELLO)
     assert "summary_lag" not in first.json()["metadata"]
     await model.until_asked(2)
