@@ -1,4 +1,4 @@
-"""The tutorial's service, in our words: its greeting, a turn, what is refused."""
+"""The tutorial's contract: the greeting, a turn, and the requests that are rejected."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ async def test_root_greets(client: httpx.AsyncClient) -> None:
     assert response.json() == {"message": "Welcome to the DACA Chat Service! Access /docs for the API documentation."}
 
 
-async def test_turn_is_answered_and_saved(
+async def test_turn_gets_a_reply_and_is_saved(
     client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel
 ) -> None:
     """A message gets the model's reply, and both are in the session's history, as one turn."""
@@ -50,13 +50,13 @@ async def test_turn_is_answered_and_saved(
 
 
 async def test_history_of_a_new_session_is_not_read(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
-    """A session just made up has no history to read."""
+    """A new session has no history, so it is not read."""
     await client.post("/chat/", json=say("Hello"))
     assert [kind for kind, _ in memory.requests] == ["profile", "append"]
 
 
-async def test_given_session_goes_on(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
-    """A request that names a session is answered in it; the profile is asked for before the history."""
+async def test_given_session_continues(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
+    """A request with a session id continues that session; the profile is requested before the history."""
     metadata = (await client.post("/chat/", json=say("Hello"))).json()["metadata"]
     response = await client.post("/chat/", json=say("And now?", metadata=metadata))
     assert response.json()["metadata"]["session_id"] == metadata["session_id"]
@@ -64,15 +64,15 @@ async def test_given_session_goes_on(client: httpx.AsyncClient, memory: Scripted
     assert [kind for kind, _ in memory.requests][2:] == ["profile", "history", "append"]
 
 
-async def test_empty_session_id_begins_a_session(client: httpx.AsyncClient) -> None:
-    """As in the tutorial, an empty session id is none."""
+async def test_empty_session_id_starts_a_session(client: httpx.AsyncClient) -> None:
+    """As in the tutorial, an empty session id starts a new session."""
     response = await client.post("/chat/", json=say("Hello", **in_session("")))
     assert response.json()["metadata"]["session_id"]
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\t"])
 async def test_empty_text_is_refused(client: httpx.AsyncClient, memory: ScriptedMemory, text: str) -> None:
-    """An empty message is the tutorial's 400, and costs no call."""
+    """An empty message gets the tutorial's 400, without any call to memory."""
     response = await client.post("/chat/", json=say(text))
     assert response.status_code == 400
     assert response.json() == {"detail": "Message text cannot be empty", "code": "empty_text"}
@@ -92,8 +92,8 @@ async def test_empty_text_is_refused(client: httpx.AsyncClient, memory: Scripted
     ],
 )
 @pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])
-async def test_bad_request_is_told_as_a_list(client: httpx.AsyncClient, path: str, body: dict[str, object]) -> None:
-    """What is missing, of a wrong type, too long or a bad id is answered 422 with FastAPI's list."""
+async def test_bad_request_gets_a_list_of_fields(client: httpx.AsyncClient, path: str, body: dict[str, object]) -> None:
+    """A field that is missing, of a wrong type, too long, or a bad id gets 422 with FastAPI's list."""
     response = await client.post(path, json=body)
     assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
     assert {"loc", "msg", "type"} == set(response.json()["detail"][0])
@@ -101,27 +101,27 @@ async def test_bad_request_is_told_as_a_list(client: httpx.AsyncClient, path: st
 
 @pytest.mark.parametrize("content", [b"{oops", b"", b'{"user_id": "alice", "text": "\\ud800"}', b'{"\xff": 1}'])
 async def test_malformed_json_is_refused(client: httpx.AsyncClient, content: bytes) -> None:
-    """What is no JSON, or no text, is the client's mistake and not the service's."""
+    """A body that is not JSON, or not text, is the client's error (422)."""
     response = await client.post("/chat/", content=content, headers={"content-type": "application/json"})
     assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
     assert {"loc", "msg", "type"} == set(response.json()["detail"][0])
 
 
 async def test_long_body_is_refused(client: httpx.AsyncClient) -> None:
-    """A body over the limit is answered 413 in the one error shape."""
+    """A body over the limit gets 413 in the common error shape."""
     response = await client.post("/chat/", json=say("Hello", tags=["x" * MAX_BODY_BYTES]))
     assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
 
 
 async def test_unknown_route_and_method(client: httpx.AsyncClient) -> None:
-    """What there is not is told in the one error shape."""
+    """An unknown path or method gets the common error shape."""
     assert (await client.get("/nothing")).json()["code"] == "not_found"
     response = await client.get("/chat/")
     assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
 
 
-async def test_browser_of_the_tutorial_is_let_in(client: httpx.AsyncClient) -> None:
-    """The page at localhost:3000 may call, with credentials."""
+async def test_tutorial_page_may_call(client: httpx.AsyncClient) -> None:
+    """A page at localhost:3000 may call the service with credentials."""
     asked = {"origin": "http://localhost:3000", "access-control-request-method": "POST"}
     response = await client.options("/chat/", headers=asked)
     assert response.headers["access-control-allow-origin"] == "http://localhost:3000"
@@ -129,13 +129,13 @@ async def test_browser_of_the_tutorial_is_let_in(client: httpx.AsyncClient) -> N
 
 
 def test_lifespan_starts_and_stops(settings: Settings) -> None:
-    """The service starts and stops without anything to talk to."""
+    """The service starts and stops without memory service or model."""
     with TestClient(create_app(settings)) as client:
         assert client.get("/health/live").json() == {"status": "ok"}
 
 
-def test_unreadable_settings_are_told_in_one_line(tmp_path: Path) -> None:
-    """A bad value stops the service with one clear line, and no trace."""
+def test_bad_setting_is_reported_in_one_line(tmp_path: Path) -> None:
+    """A bad setting stops the service with one clear line and no stack trace."""
     run = subprocess.run(
         [sys.executable, "-c", "import main"],
         cwd=Path(__file__).parent,

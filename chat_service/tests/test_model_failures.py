@@ -1,4 +1,4 @@
-"""What a client is told when the model fails, each way an endpoint can; nothing is saved, nothing leaks."""
+"""Every way in which a model can fail: the client gets a clear status, nothing is saved, nothing leaks."""
 
 import asyncio
 import logging
@@ -30,7 +30,7 @@ HELLO = {"user_id": "alice", "text": "Hello"}
 
 
 def refused(status: int, **headers: str) -> httpx2.Response:
-    """An endpoint's error, with words that must not get out."""
+    """An endpoint's error with text that must not leak."""
     return httpx2.Response(status, json={"error": {"message": LEAK}}, headers=headers)
 
 
@@ -82,7 +82,7 @@ async def test_failure_has_its_status(
     status: int,
     code: str,
 ) -> None:
-    """Each failure has its status and code, on the stream too; nothing is saved and no word of the endpoint told."""
+    """Each failure has its status and code, also on the stream; nothing is saved and no text of the endpoint leaks."""
     caplog.set_level(logging.DEBUG)
     model.respond_with(*responses)
     response = await client.post(path, json=HELLO)
@@ -94,7 +94,7 @@ async def test_failure_has_its_status(
 
 
 async def test_retry_after_of_the_endpoint_is_passed_on(client: httpx.AsyncClient, model: ScriptedModel) -> None:
-    """Asked to wait longer than a moment, the client is told so at once instead of being kept waiting."""
+    """A long Retry-After of the endpoint is passed to the client at once."""
     model.respond_with(refused(429, **{"retry-after": "30"}))
     response = await client.post("/chat/", json=HELLO)
     assert (response.status_code, response.headers["retry-after"]) == (503, "30")
@@ -103,10 +103,10 @@ async def test_retry_after_of_the_endpoint_is_passed_on(client: httpx.AsyncClien
 
 @pytest.mark.parametrize("first", [refused(429), refused(500), refused(429, **{"retry-after": "0"}), BROKEN])
 @pytest.mark.parametrize("path", PATHS)
-async def test_passing_failure_is_retried(
+async def test_transient_failure_is_retried(
     client: httpx.AsyncClient, model: ScriptedModel, first: ScriptedResponse, path: str
 ) -> None:
-    """Where nothing was produced the model is asked again, and the client sees nothing of it."""
+    """If the endpoint produced nothing, the model is asked again and the client does not notice."""
     model.respond_with(first)
     response = await client.post(path, json=HELLO)
     assert response.status_code == 200
@@ -114,21 +114,21 @@ async def test_passing_failure_is_retried(
 
 
 async def test_retries_are_one_layer(client: httpx.AsyncClient, model: ScriptedModel) -> None:
-    """The SDK makes no retries on top: three requests in all."""
+    """The SDK adds no retries: three requests in all."""
     model.respond_with(*[refused(500)] * 9)
     await client.post("/chat/", json=HELLO)
     assert len(model.asked) == 3
 
 
-async def test_bad_tool_arguments_are_survived(client: httpx.AsyncClient, model: ScriptedModel) -> None:
-    """Arguments that the tool does not know, or that are no JSON, cost no turn."""
+async def test_unknown_tool_arguments_do_not_fail_the_turn(client: httpx.AsyncClient, model: ScriptedModel) -> None:
+    """Arguments that the tool does not know do not fail the turn."""
     model.respond_with(tool_call('{"zone": "Mars"}'), text("It is late."))
     response = await client.post("/chat/", json=HELLO)
     assert (response.status_code, response.json()["reply"]) == (200, "It is late.")
 
 
-async def test_arguments_that_are_no_json(client: httpx.AsyncClient, model: ScriptedModel) -> None:
-    """Arguments cut in the middle end in a reply or in a clear status."""
+async def test_malformed_tool_arguments(client: httpx.AsyncClient, model: ScriptedModel) -> None:
+    """Arguments that are not JSON end in a reply or in a clear status."""
     model.respond_with(tool_call('{"zone": '), text("It is late."))
     response = await client.post("/chat/", json=HELLO)
     assert response.status_code in (200, 502)
@@ -139,7 +139,7 @@ async def test_arguments_that_are_no_json(client: httpx.AsyncClient, model: Scri
     [text(None, refusal="I would rather not."), completion({"role": "assistant", "content": None}, "content_filter")],
 )
 async def test_refusal_is_the_reply(client: httpx.AsyncClient, model: ScriptedModel, refusal: httpx2.Response) -> None:
-    """A model that refuses has replied: its words are the answer, and saved."""
+    """A model's refusal is a reply, and is saved."""
     model.respond_with(refusal)
     response = await client.post("/chat/", json=HELLO)
     assert (response.status_code, response.json()["metadata"]["history"]) == (200, "saved")
@@ -150,7 +150,7 @@ async def test_refusal_is_the_reply(client: httpx.AsyncClient, model: ScriptedMo
 async def test_cut_stream_is_an_error_event(
     client: httpx.AsyncClient, model: ScriptedModel, memory: ScriptedMemory, cut: httpx2.Response
 ) -> None:
-    """A stream that ends before the model does is no reply: `error` after the pieces, nothing saved."""
+    """A stream that breaks gives `error` after the pieces, and nothing is saved."""
     model.respond_with(cut)
     response = await client.post("/chat/stream", json=HELLO)
     assert response.status_code == 200
@@ -161,7 +161,7 @@ async def test_cut_stream_is_an_error_event(
 
 
 async def test_endless_tool_calls_end_the_stream(client: httpx.AsyncClient, model: ScriptedModel) -> None:
-    """On the stream the calls are seen as they come, then the error."""
+    """On the stream, the tool calls are sent as they happen, then the error."""
     model.respond_with(*[streamed_tool_call() for _ in range(20)])
     response = await client.post("/chat/stream", json=HELLO)
     assert response.text.startswith('event: tool\ndata: {"name":"get_current_time","arguments":"{}"}')
@@ -170,14 +170,14 @@ async def test_endless_tool_calls_end_the_stream(client: httpx.AsyncClient, mode
 
 @pytest.mark.parametrize("ended_by", ["stop", None])
 async def test_stream_may_end_either_way(client: httpx.AsyncClient, model: ScriptedModel, ended_by: str | None) -> None:
-    """An endpoint that sends a finish reason only, or `[DONE]` only, has ended its stream."""
+    """A stream may end with a finish reason only, or with `[DONE]` only."""
     model.respond_with(events(text_events("Fine", finish_reason=ended_by, done=ended_by is None)))
     assert "event: done" in (await client.post("/chat/stream", json=HELLO)).text
 
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_hanging_model_is_504(memory: ScriptedMemory, model: ScriptedModel, path: str) -> None:
-    """A model that never answers is given up at the turn's time limit."""
+    """A model that never responds is given up at the turn's time limit."""
 
     async def hang() -> httpx2.Response:
         await asyncio.Event().wait()
@@ -194,7 +194,7 @@ async def test_hanging_model_is_504(memory: ScriptedMemory, model: ScriptedModel
 async def test_session_is_usable_after_a_failure(
     client: httpx.AsyncClient, model: ScriptedModel, memory: ScriptedMemory
 ) -> None:
-    """After a failed turn the next one in the same session is answered and saved as the first."""
+    """After a failed turn the next turn of the session gets a reply and is saved."""
     model.respond_with(refused(401))
     body = {**HELLO, "metadata": {"session_id": "s1"}}
     assert (await client.post("/chat/", json=body)).status_code == 502
