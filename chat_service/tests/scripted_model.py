@@ -13,7 +13,7 @@ ScriptedResponse = httpx2.Response | Exception | Callable[[], Awaitable[httpx2.R
 
 
 @dataclass(frozen=True)
-class Asked:
+class RecordedRequest:
     """One recorded request."""
 
     messages: list[Json]
@@ -25,7 +25,7 @@ class ScriptedModel:
     """Sends its scripted responses in order. After them, and without any, it replies `Good.`"""
 
     def __init__(self) -> None:
-        self.asked: list[Asked] = []
+        self.requests: list[RecordedRequest] = []
         self.gate = asyncio.Event()
         """While it is cleared, all responses are held back."""
         self.gate.set()
@@ -36,15 +36,15 @@ class ScriptedModel:
         """Script the next responses."""
         self._responses.extend(responses)
 
-    async def until_asked(self, times: int = 1) -> None:
+    async def until_requested(self, times: int = 1) -> None:
         """Wait until this many requests have arrived."""
         async with asyncio.timeout(5), self._changed:
-            await self._changed.wait_for(lambda: len(self.asked) >= times)
+            await self._changed.wait_for(lambda: len(self.requests) >= times)
 
     async def handle(self, request: httpx2.Request) -> httpx2.Response:
         """Respond to one request."""
         body = json.loads(request.content)
-        self.asked.append(Asked(body["messages"], body, request.headers))
+        self.requests.append(RecordedRequest(body["messages"], body, request.headers))
         async with self._changed:
             self._changed.notify_all()
         await self.gate.wait()

@@ -175,7 +175,7 @@ async def test_other_hosts_are_rejected(client: httpx.AsyncClient, model: Script
     response = await client.post("/chat/", json={**HELLO, "callback_url": url})
     assert (response.status_code, response.json()["code"]) == (422, "callback_not_allowed")
     assert "CALLBACK_ALLOWED_HOSTS" in response.json()["detail"]
-    assert model.asked == []
+    assert model.requests == []
 
 
 @pytest.mark.parametrize("url", ["ftp://hooks.test/", "hooks", 5])

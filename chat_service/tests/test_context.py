@@ -32,7 +32,7 @@ async def test_exact_input_of_a_turn(client: httpx.AsyncClient, memory: Scripted
     memory.remember("s1", "alice", ("user", "Book a room"), ("assistant", "Done."))
     memory.sessions["s1"].summary = {"text": 'She said "hi".', "through": 0}
     await client.post("/chat/", json={"user_id": "alice", "text": "Which one?", "metadata": {"session_id": "s1"}})
-    assert model.asked[0].messages == [
+    assert model.requests[0].messages == [
         {
             "role": "system",
             "content": (

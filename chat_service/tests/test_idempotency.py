@@ -21,7 +21,7 @@ async def test_repeated_key_gets_the_recorded_reply(client: httpx.AsyncClient, m
     first = await client.post("/chat/", json=HELLO, headers=KEY)
     again = await client.post("/chat/", json=HELLO, headers=KEY)
     assert first.json() == again.json()
-    assert len(model.asked) == 1
+    assert len(model.requests) == 1
 
 
 async def test_repeated_key_on_the_stream(client: httpx.AsyncClient, model: ScriptedModel) -> None:
@@ -41,13 +41,13 @@ async def test_concurrent_requests_share_one_turn(
     """Two requests with one key at the same time ask the model once and get the same reply."""
     model.gate.clear()
     first = asyncio.create_task(client.post(paths[0], json=HELLO, headers=KEY))
-    await model.until_asked()
+    await model.until_requested()
     second = asyncio.create_task(client.post(paths[1], json=HELLO, headers=KEY))
     await settled()
     model.gate.set()
     responses = await asyncio.gather(first, second)
     assert all("Good." in response.text for response in responses)
-    assert len(model.asked) == 1
+    assert len(model.requests) == 1
     assert len(memory.calls("append")) == 1
 
 
@@ -55,7 +55,7 @@ async def test_other_text_is_rejected_while_the_first_runs(client: httpx.AsyncCl
     """A request with the key of a running turn and another text is rejected."""
     model.gate.clear()
     first = asyncio.create_task(client.post("/chat/", json=HELLO, headers=KEY))
-    await model.until_asked()
+    await model.until_requested()
     other = {
         **HELLO,
         "metadata": {"session_id": TurnRequest.from_message(Message.model_validate(HELLO), "k1").session_id},
@@ -73,7 +73,7 @@ async def test_key_with_another_text_is_rejected(client: httpx.AsyncClient, mode
     await client.post("/chat/", json=HELLO, headers=KEY)
     response = await client.post(path, json={**HELLO, "text": "Bye"}, headers=KEY)
     assert (response.status_code, response.json()["code"]) == (422, "idempotency_key_reused")
-    assert len(model.asked) == 1
+    assert len(model.requests) == 1
 
 
 async def test_recorded_reply_is_sent_when_another_replica_was_first(
@@ -83,7 +83,7 @@ async def test_recorded_reply_is_sent_when_another_replica_was_first(
     turn = TurnRequest.from_message(Message.model_validate(HELLO), "k1")
     model.gate.clear()
     ours = asyncio.create_task(client.post("/chat/", json=HELLO, headers=KEY))
-    await model.until_asked()
+    await model.until_requested()
     memory.remember(turn.session_id, "alice", ("user", "Hello"), ("assistant", "Theirs."))
     for entry in memory.sessions[turn.session_id].entries:
         entry["turn_id"] = turn.turn_id
@@ -101,7 +101,7 @@ async def test_turn_that_was_not_saved_runs_again(
     memory.recover()
     assert (await client.post("/chat/", json=HELLO, headers=KEY)).json()["metadata"]["history"] == "saved"
     await client.post("/chat/", json=HELLO, headers=KEY)
-    assert len(model.asked) == 2
+    assert len(model.requests) == 2
 
 
 async def test_failure_is_not_remembered(client: httpx.AsyncClient, model: ScriptedModel) -> None:
@@ -134,7 +134,7 @@ async def test_turns_without_a_key_all_run(client: httpx.AsyncClient, model: Scr
     body = {**HELLO, "metadata": {"session_id": "s1"}}
     responses = [await client.post("/chat/", json=body) for _ in range(2)]
     assert responses[0].json()["metadata"]["turn_id"] != responses[1].json()["metadata"]["turn_id"]
-    assert len(model.asked) == 2
+    assert len(model.requests) == 2
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256])
@@ -149,13 +149,13 @@ async def test_disconnected_client_does_not_end_a_shared_turn(
     """If one of two clients of a turn disconnects, the other still gets the turn's reply."""
     model.gate.clear()
     first, second = (asyncio.create_task(client.post("/chat/", json=HELLO, headers=KEY)) for _ in range(2))
-    await model.until_asked()
+    await model.until_requested()
     await settled()
     first.cancel()
     await asyncio.wait([first])
     model.gate.set()
     assert (await second).json()["reply"] == "Good."
-    assert (len(model.asked), len(memory.calls("append"))) == (1, 1)
+    assert (len(model.requests), len(memory.calls("append"))) == (1, 1)
 
 
 @pytest.mark.parametrize("session_id", ["", None])

@@ -86,7 +86,7 @@ async def test_running_turn_is_finished_at_stop(
     await lifespan.begin()
     model.gate.clear()
     turn = asyncio.create_task(client.post("/chat/", json=HELLO))
-    await model.until_asked()
+    await model.until_requested()
     lifespan.stop()
     await settled()
     model.gate.set()
@@ -103,7 +103,7 @@ async def test_late_turn_is_stopped(
     await lifespan.begin()
     model.gate.clear()
     turn = asyncio.create_task(client.post("/chat/", json=HELLO))
-    await model.until_asked()
+    await model.until_requested()
     lifespan.stop()
     response = await turn
     assert (response.status_code, response.json()["code"], response.headers["retry-after"]) == (503, "stopping", "5")
@@ -140,7 +140,7 @@ async def test_summary_does_not_delay_the_stop(
     await lifespan.begin()
     await client.post("/chat/", json=HELLO)
     model.gate.clear()
-    await model.until_asked(2)
+    await model.until_requested(2)
     lifespan.stop()
     await lifespan.ended()
 

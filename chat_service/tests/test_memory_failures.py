@@ -44,7 +44,7 @@ async def test_defaults_replace_the_profile(
     memory.remember("s1", "alice", ("user", "Hi"), ("assistant", "Hi"))
     memory.respond_next("profile", sidecar_failure())
     await client.post("/chat/", json=HELLO)
-    system, *said = model.asked[0].messages
+    system, *said = model.requests[0].messages
     assert '{"name": "alice", "preferred_style": "casual", "goal": "chat"}' in str(system["content"])
     assert [message["content"] for message in said] == ["Hi", "Hi", "Hello"]
 
@@ -57,7 +57,7 @@ async def test_rejected_session_gets_no_reply(
     memory.respond_next("history", refusal(status, code))
     response = await client.post("/chat/", json=HELLO)
     assert (response.status_code, response.json()["code"]) == (status, code)
-    assert model.asked == []
+    assert model.requests == []
     assert memory.calls("append") == []
 
 

@@ -98,7 +98,7 @@ async def test_retry_after_of_the_endpoint_is_passed_on(client: httpx.AsyncClien
     model.respond_with(refused(429, **{"retry-after": "30"}))
     response = await client.post("/chat/", json=HELLO)
     assert (response.status_code, response.headers["retry-after"]) == (503, "30")
-    assert len(model.asked) == 1
+    assert len(model.requests) == 1
 
 
 @pytest.mark.parametrize("first", [refused(429), refused(500), refused(429, **{"retry-after": "0"}), BROKEN])
@@ -110,14 +110,14 @@ async def test_transient_failure_is_retried(
     model.respond_with(first)
     response = await client.post(path, json=HELLO)
     assert response.status_code == 200
-    assert len(model.asked) == 2
+    assert len(model.requests) == 2
 
 
 async def test_retries_are_one_layer(client: httpx.AsyncClient, model: ScriptedModel) -> None:
     """The SDK adds no retries: three requests in all."""
     model.respond_with(*[refused(500)] * 9)
     await client.post("/chat/", json=HELLO)
-    assert len(model.asked) == 3
+    assert len(model.requests) == 3
 
 
 async def test_unknown_tool_arguments_do_not_fail_the_turn(client: httpx.AsyncClient, model: ScriptedModel) -> None:

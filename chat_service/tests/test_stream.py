@@ -61,8 +61,8 @@ async def test_tool_call_is_an_event(client: httpx.AsyncClient, model: ScriptedM
     found = parsed((await client.post("/chat/stream", json=HELLO)).text)
     assert [name for name, _ in found] == ["tool", "delta", "done"]
     assert found[0][1] == {"name": "get_current_time", "arguments": "{}"}
-    assert model.asked[1].messages[-1]["role"] == "tool"
-    assert str(model.asked[1].messages[-1]["content"]).endswith("UTC")
+    assert model.requests[1].messages[-1]["role"] == "tool"
+    assert str(model.requests[1].messages[-1]["content"]).endswith("UTC")
 
 
 async def test_each_piece_is_sent_at_once(app: FastAPI, model: ScriptedModel) -> None:
@@ -103,7 +103,7 @@ async def test_turn_continues_when_the_client_disconnects(
     await memory.until(lambda: "s1" in memory.sessions)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://chat.test") as client:
         assert "Good day." in (await client.post(path, json=HELLO, headers=key)).text
-    assert len(model.asked) == 1
+    assert len(model.requests) == 1
 
 
 async def test_failed_save_is_reported_at_the_end(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:

@@ -70,12 +70,12 @@ async def test_summary_is_stored_with_what_it_covers(
     await memory.until(lambda: memory.sessions["s1"].summary is not None)
     assert memory.sessions["s1"].summary == {"text": "They talked.", "through": 14}
     assert len(memory.sessions["s1"].entries) == 16
-    system, task = model.asked[1].messages
+    system, task = model.requests[1].messages
     assert system["content"] == SUMMARY_INSTRUCTIONS
     read = read_summary_task(str(task["content"]))
     assert read is not None
     assert [it.content for it in read.messages] == [f"m{number}" for number in range(14)]
-    assert "tools" not in model.asked[1].body
+    assert "tools" not in model.requests[1].body
 
 
 async def test_next_summary_continues_the_last(
@@ -86,7 +86,7 @@ async def test_next_summary_continues_the_last(
     memory.sessions["s1"].summary = {"text": "Before.", "through": 14}
     await client.post("/chat/", json=HELLO)
     await memory.until(lambda: memory.sessions["s1"].summary != {"text": "Before.", "through": 14})
-    read = read_summary_task(str(model.asked[1].messages[1]["content"]))
+    read = read_summary_task(str(model.requests[1].messages[1]["content"]))
     assert read is not None
     assert (read.summary, read.messages[0].content, read.messages[-1].content) == ("Before.", "m14", "m29")
 
@@ -127,7 +127,7 @@ async def test_session_that_changes_between_the_reads_loses_nothing(
     await client.post("/chat/", json=HELLO)
     await memory.until(lambda: len(memory.calls("history")) >= 4)  # the turn's, the newest twice, those before
     await settled()
-    read = [read_summary_task(str(asked.messages[1]["content"])) for asked in model.asked[1:]]
+    read = [read_summary_task(str(asked.messages[1]["content"])) for asked in model.requests[1:]]
     summarized = [f"m{number}" for number in range(50)] if later == "appended" else []
     assert [it.content for task in read if task for it in task.messages] == summarized
     assert (memory.sessions["s1"].summary or {}).get("through") == (50 if summarized else None)
@@ -149,7 +149,7 @@ async def test_turns_do_not_wait_and_one_task_runs_at_a_time(
         response = await client.post("/chat/", json=HELLO)
         assert response.json()["metadata"]["history"] == "saved"
         await settled()
-    assert sum(asked.messages[0]["content"] == SUMMARY_INSTRUCTIONS for asked in model.asked) == 1
+    assert sum(asked.messages[0]["content"] == SUMMARY_INSTRUCTIONS for asked in model.requests) == 1
     go_on.set()
     await memory.until(lambda: memory.sessions["s1"].summary == {"text": "They talked.", "through": 14})
 
@@ -177,9 +177,9 @@ async def test_failing_model_is_logged_and_reported(
     model.respond_with(text("Good."), text(""), text("Good."), text(""))
     first = await client.post("/chat/", json=HELLO)
     assert "summary_lag" not in first.json()["metadata"]
-    await model.until_asked(2)
+    await model.until_requested(2)
     await client.post("/chat/", json=HELLO)
-    await model.until_asked(4)
+    await model.until_requested(4)
     assert (await client.post("/chat/", json=HELLO)).json()["metadata"]["summary_lag"] == 2
     assert "summary failed session=s1 code=model_empty_reply" in caplog.text
 
@@ -188,4 +188,4 @@ async def test_short_sessions_get_no_summary(client: httpx.AsyncClient, model: S
     """A session within its window gets no summary."""
     for _ in range(6):
         await client.post("/chat/", json=HELLO)
-    assert len(model.asked) == 6
+    assert len(model.requests) == 6
