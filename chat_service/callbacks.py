@@ -1,4 +1,4 @@
-"""Telling a URL what became of a turn, signed as Standard Webhooks has it.
+"""Notifies a URL of a turn's final state, signed as Standard Webhooks specifies.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -11,21 +11,25 @@ import httpx
 from pydantic import BaseModel
 from standardwebhooks import Webhook
 
-from errors import ServiceError
-from lifecycle import Background
+from errors import CallbackNotAllowed
+from lifecycle import BackgroundTasks
 from models import Response
 from settings import Settings
 
 ATTEMPT_TIMEOUT_SECONDS = 5.0
+"""Time limit of one attempt, in seconds. A receiver should confirm first and work later."""
 FIRST_PAUSE_SECONDS = 0.5
+"""Pause in seconds before the first retry; it doubles for each further retry. A restart takes about that long."""
 LONGEST_PAUSE_SECONDS = 30.0
+"""Longest pause between two attempts, in seconds. A receiver that is back does not wait longer than that."""
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
-log = logging.getLogger("chat_service.callbacks")
+logger = logging.getLogger("chat_service.callbacks")
 
 
 class TurnEvent(BaseModel):
-    """What the URL is sent: the turn's reply with its final metadata."""
+    """The body of a callback: the turn's reply with its final metadata."""
 
     type: Literal["turn.saved", "turn.not_saved"]
     timestamp: str
@@ -33,61 +37,54 @@ class TurnEvent(BaseModel):
 
 
 def open_callback_http(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
-    """The client that callbacks go out by: no proxy, no redirects."""
+    """The HTTP client for callbacks. It uses no proxy and follows no redirects, so it reaches allowed hosts only."""
     return httpx.AsyncClient(
         timeout=ATTEMPT_TIMEOUT_SECONDS, follow_redirects=False, trust_env=False, transport=transport
     )
 
 
 def check_callback_url(url: str | None, settings: Settings) -> None:
-    """Refuse a URL whose host the settings do not allow."""
+    """Raises CallbackNotAllowed if the settings do not allow the URL's host, or if the URL carries credentials."""
     if url is None:
         return
     parsed = httpx.URL(url)
     port = parsed.port or _DEFAULT_PORTS[parsed.scheme]
     names = {f"{parsed.host}:{port}"} | ({parsed.host} if port == _DEFAULT_PORTS[parsed.scheme] else set())
     if parsed.userinfo or names.isdisjoint(settings.callback_allowed_hosts):
-        raise ServiceError(
-            422,
-            "callback_not_allowed",
-            "Callbacks go to allowed hosts only: leave out callback_url, or have the operator add its host (host:port "
-            "where the port is not the default) to CALLBACK_ALLOWED_HOSTS.",
-        )
+        raise CallbackNotAllowed
 
 
 class Callbacks:
-    """Delivers turn events, repeated with backoff until one answer is 2xx."""
+    """Delivers turn events. It retries with backoff until a response is 2xx, for a limited number of attempts."""
 
-    def __init__(self, http: httpx.AsyncClient, settings: Settings, background: Background) -> None:
+    def __init__(self, http: httpx.AsyncClient, settings: Settings, background: BackgroundTasks) -> None:
         self._http = http
-        self._attempts = settings.callback_attempts
+        self._max_attempts = settings.callback_attempts
         self._background = background
         secret = settings.callback_secret
         self._signer = None if secret is None else Webhook(secret.get_secret_value())
 
-    async def tell(self, url: str, response: Response) -> None:
-        """Send the turn's final state to `url`; the webhook's id is the turn's, the same in every attempt."""
-        outcome: Literal["turn.saved", "turn.not_saved"] = (
-            "turn.saved" if response.metadata.history == "saved" else "turn.not_saved"
-        )
-        event = TurnEvent(type=outcome, timestamp=response.metadata.timestamp, data=response)
-        body = event.model_dump_json(exclude_none=True)
-        turn_id = response.metadata.turn_id
+    def notify(self, url: str, response: Response) -> None:
+        """Deliver the turn's final state to `url` in a background task."""
+        self._background.start(self._deliver(url, response))
+
+    async def _deliver(self, url: str, response: Response) -> None:
+        turn_id, body = response.metadata.turn_id, _event(response).model_dump_json(exclude_none=True)
         pause = FIRST_PAUSE_SECONDS
-        for attempt in range(1, self._attempts + 1):
-            is_last = self._background.is_stopping or attempt == self._attempts
+        for attempt in range(1, self._max_attempts + 1):
+            is_last = self._background.is_stopping or attempt == self._max_attempts
             status = await self._post(url, turn_id, body)
             if status is not None and 200 <= status < 300:
-                log.info("callback delivered turn_id=%s attempt=%d", turn_id, attempt)
+                logger.info("callback delivered turn_id=%s attempt=%d", turn_id, attempt)
                 return
-            if is_last or status == 410:  # Gone: the receiver wants no more
-                log.warning("callback not delivered turn_id=%s attempts=%d status=%s", turn_id, attempt, status)
+            if is_last or status == 410:  # Gone: the receiver asks for no more callbacks
+                logger.warning("callback not delivered turn_id=%s attempts=%d status=%s", turn_id, attempt, status)
                 return
             await self._background.pause(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
     async def _post(self, url: str, turn_id: str, body: str) -> int | None:
-        """The answer's status; None where there was no answer."""
+        """The response's status; None if there was no response. The webhook's id is the turn's in every attempt."""
         if self._signer is None:
             return None
         sent_at = datetime.now(UTC)
@@ -98,7 +95,14 @@ class Callbacks:
             "webhook-signature": self._signer.sign(turn_id, sent_at, body),
         }
         try:
-            async with self._http.stream("POST", url, content=body, headers=headers) as answer:
-                return answer.status_code
+            async with self._http.stream("POST", url, content=body, headers=headers) as response:
+                return response.status_code
         except httpx.HTTPError:
             return None
+
+
+def _event(response: Response) -> TurnEvent:
+    is_saved = response.metadata.history == "saved"
+    return TurnEvent(
+        type="turn.saved" if is_saved else "turn.not_saved", timestamp=response.metadata.timestamp, data=response
+    )

@@ -1,4 +1,4 @@
-"""The service under test: a scripted model behind it, a scripted memory beside it, and no network."""
+"""The service under test, with a scripted model, a scripted memory service and no network."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -20,14 +20,14 @@ Service = Callable[..., httpx.AsyncClient]
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries follow at once."""
+    """Retries do not pause."""
     for module in (callbacks, model_http, saving):
         monkeypatch.setattr(module, "FIRST_PAUSE_SECONDS", 0.0)
 
 
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing that the developer has set reaches a test."""
+    """Settings in the developer's environment do not reach a test."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
 
@@ -46,7 +46,7 @@ def model() -> ScriptedModel:
 
 @pytest.fixture
 def settings() -> Settings:
-    """A model's endpoint is set, and waits are short."""
+    """A model's endpoint is set, and saves are given up quickly."""
     return Settings(llm_base_url="http://model.test/v1", llm_model="scripted", save_timeout_seconds=0.05)
 
 

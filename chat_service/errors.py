@@ -1,68 +1,148 @@
-"""The errors of this service: each carries its HTTP status, its code, and a sentence that says what to do next."""
+"""The errors of this service. Each class states its HTTP status, its code, and a sentence that says what to do next."""
+
+from collections.abc import Mapping
 
 
 class ServiceError(Exception):
-    """An error that a client is told, as `{"detail", "code"}`."""
+    """An error that the client receives as `{"detail", "code"}`."""
 
-    def __init__(self, status: int, code: str, detail: str, retry_after_seconds: int | None = None) -> None:
-        super().__init__(f"{status} {code}")
-        self.status = status
+    status = 500
+    code = "internal_error"
+    detail = "The service failed: send the request again, or report it to the operator."
+    headers: Mapping[str, str] = {}
+
+    def __init__(self, detail: str | None = None, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(f"{self.status} {self.code}")
+        self.detail = self.detail if detail is None else detail
+        self.headers = self.headers if headers is None else headers
+
+
+class InternalError(ServiceError):
+    """The service has a bug."""
+
+
+class EmptyText(ServiceError):
+    """The message has no text."""
+
+    status = 400
+    code = "empty_text"
+    detail = "Message text cannot be empty"
+
+
+class InvalidRequest(ServiceError):
+    """The request is not valid; `detail` lists the invalid fields."""
+
+    status = 422
+    code = "invalid_request"
+    detail = "The request is not valid: see /docs for its fields."
+
+
+class PathNotFound(ServiceError):
+    """The path does not exist."""
+
+    status = 404
+    code = "not_found"
+    detail = "This path does not exist: see /docs for the paths that do."
+
+
+class MethodNotAllowed(ServiceError):
+    """The path exists, but not for this method."""
+
+    status = 405
+    code = "method_not_allowed"
+    detail = "This path does not accept this method: see /docs."
+
+
+class BodyTooLarge(ServiceError):
+    """The request body is larger than 1 MiB."""
+
+    status = 413
+    code = "body_too_large"
+    detail = "The request body is too large: send at most 1 MiB."
+
+
+class IdempotencyKeyReused(ServiceError):
+    """The Idempotency-Key belongs to a turn with another text."""
+
+    status = 422
+    code = "idempotency_key_reused"
+    detail = "This Idempotency-Key was used with another text: send a new key with a new message."
+
+
+class CallbackNotAllowed(ServiceError):
+    """The settings do not allow the host in `callback_url`."""
+
+    status = 422
+    code = "callback_not_allowed"
+    detail = (
+        "Callbacks are sent to allowed hosts only: leave out callback_url, or ask the operator to add its host "
+        "(host:port if the port is not the default) to CALLBACK_ALLOWED_HOSTS."
+    )
+
+
+class NotOwner(ServiceError):
+    """The session belongs to another user."""
+
+    status = 403
+    code = "not_owner"
+    detail = "This session belongs to another user: leave out session_id to start your own."
+
+
+class SessionDeleted(ServiceError):
+    """The session was deleted; for about a day its id accepts no new turns."""
+
+    status = 410
+    code = "session_deleted"
+    detail = "This session was deleted: leave out session_id to start a new one."
+
+
+class TurnTimeout(ServiceError):
+    """The turn reached its time limit before there was a reply."""
+
+    status = 504
+    code = "turn_timeout"
+    detail = "The turn took too long: try again, or ask for less at once."
+
+
+class TurnStopped(ServiceError):
+    """The service is stopping and cancelled the turn."""
+
+    status = 503
+    code = "stopping"
+    detail = "The service is restarting: send the message again."
+    headers: Mapping[str, str] = {"Retry-After": "5"}
+
+
+class MemoryNotReady(ServiceError):
+    """The memory service cannot be reached or has no store. `code` is its error code where it gave one."""
+
+    status = 503
+    code = "memory_unavailable"
+    detail = "The memory service is not ready: replies still work, but turns are not saved. Try again soon."
+    headers: Mapping[str, str] = {"Retry-After": "1"}
+
+    def __init__(self, code: str) -> None:
         self.code = code
-        self.detail = detail
-        self.retry_after_seconds = retry_after_seconds
+        super().__init__()
 
 
 class ModelFailure(ServiceError):
-    """The model gave no reply."""
+    """The model gave no reply. The subclasses in `llm/errors.py` say why."""
+
+    status = 502
 
 
 class MemoryFailure(Exception):
-    """The memory service, or the way to it, failed. Whether the call was carried out is not known."""
+    """A call to the memory service failed. It is unknown whether the service executed the call."""
 
     def __init__(self, code: str = "memory_unavailable") -> None:
         super().__init__(code)
         self.code = code
 
 
-class MemoryRefusal(MemoryFailure):
-    """The memory service understood the call and refused it (4xx): repeating it does not help."""
+class MemoryRejection(MemoryFailure):
+    """The memory service rejected the call (4xx): a retry does not help."""
 
     def __init__(self, status: int, code: str) -> None:
         super().__init__(code)
         self.status = status
-
-
-def key_reused() -> ServiceError:
-    """The Idempotency-Key belongs to a turn with another text."""
-    return ServiceError(
-        422,
-        "idempotency_key_reused",
-        "This Idempotency-Key was used with another text: send a new key with a new message.",
-    )
-
-
-def not_owner() -> ServiceError:
-    """The session is another user's."""
-    return ServiceError(
-        403, "not_owner", "This session belongs to another user: leave out session_id to begin your own."
-    )
-
-
-def session_deleted() -> ServiceError:
-    """The session was deleted and cannot be written to for a while."""
-    return ServiceError(410, "session_deleted", "This session was deleted: leave out session_id to begin a new one.")
-
-
-def turn_too_slow() -> ServiceError:
-    """The time for a whole turn ran out."""
-    return ServiceError(504, "turn_timeout", "The turn took longer than it may: try again, or ask for less at once.")
-
-
-def stopped() -> ServiceError:
-    """The service stops, and the turn with it."""
-    return ServiceError(503, "stopping", "The service is being restarted: send the message again.", 5)
-
-
-def internal() -> ServiceError:
-    """A fault of this service's own."""
-    return ServiceError(500, "internal_error", "Something went wrong in the service: try again, or tell its operator.")

@@ -1,4 +1,4 @@
-"""The chat service, put together: run `uvicorn main:app --port 8010` in this folder."""
+"""Assembles the chat service: run `uvicorn main:app --port 8010` in this folder, beside a Dapr sidecar on port 3500."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -6,33 +6,31 @@ from contextlib import asynccontextmanager
 
 import httpx
 import httpx2
-from agents import Runner  # noqa: F401 - callers replace its `run` here
+from agents import Runner  # noqa: F401 - the tutorial's tests patch `main.Runner.run`
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from agent.chat_agent import ChatAgent
 from agent.provider import Provider, choose_provider
-from api.body_limit import BodyLimit
+from agent.tools import TOOLS
 from api.dependencies import Services
 from api.error_handlers import add_error_handlers
-from api.left_streams import LeftStreams
+from api.middleware import MAX_BODY_BYTES, BodyLimit, IgnoreClientDisconnects, TraceContext
 from api.openapi import describe_callback_url
 from api.routes import router
 from callbacks import Callbacks, open_callback_http
 from health import Readiness
-from lifecycle import Background
+from lifecycle import BackgroundTasks
+from logging_setup import configure_logging
 from memory_client import MemoryClient, open_memory_http
 from settings import Settings, load_settings
-from shutdown_signals import heard
+from shutdown_signals import on_stop_signal
 from turn.in_flight import RunningTurns
-from turn.pipeline import Turns
+from turn.pipeline import TurnPipeline
 from turn.saving import TurnSaver
 from turn.summaries import Summaries
-from turn.turn_log import set_up_logging
 
-MAX_BODY_BYTES = 1024 * 1024  # the longest text allowed takes 96 KB as JSON at worst
-
-log = logging.getLogger("chat_service")
+logger = logging.getLogger("chat_service.main")
 
 
 def create_app(
@@ -42,26 +40,25 @@ def create_app(
     model_transport: httpx2.AsyncBaseTransport | None = None,
     callback_transport: httpx.AsyncBaseTransport | None = None,
 ) -> FastAPI:
-    """The service; a transport that is given stands in for the network."""
-    background = Background()
+    """The service. A transport replaces the network in tests."""
+    background = BackgroundTasks()
     provider = choose_provider(settings, model_transport)
     memory_http = open_memory_http(settings, memory_transport)
     callback_http = open_callback_http(callback_transport)
-    memory, agent = MemoryClient(memory_http), ChatAgent(provider)
-    turns = Turns(
+    memory, agent = MemoryClient(memory_http), ChatAgent(provider, TOOLS)
+    pipeline = TurnPipeline(
         memory,
         agent,
         TurnSaver(memory, background),
         Summaries(memory, agent, background, settings.context_budget_chars),
         Callbacks(callback_http, settings, background),
-        background,
         settings,
     )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        _announce(provider)
-        with heard(lambda: background.begin_stop(settings.shutdown_timeout_seconds)):
+        _log_provider(provider)
+        with on_stop_signal(lambda: background.begin_stop(settings.shutdown_timeout_seconds)):
             yield
             await background.finish(settings.shutdown_timeout_seconds)
         await memory_http.aclose()
@@ -74,7 +71,16 @@ def create_app(
         version="1.0.0",
         lifespan=lifespan,
     )
-    app.state.services = Services(settings, RunningTurns(turns, background), Readiness(memory))
+    app.state.services = Services(settings, RunningTurns(pipeline, background), Readiness(memory))
+    _add_middleware(app)
+    add_error_handlers(app)
+    app.include_router(router)
+    describe_callback_url(app, settings.callback_allowed_hosts)
+    return app
+
+
+def _add_middleware(app: FastAPI) -> None:
+    """The last one added runs first."""
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["http://localhost:3000"],
@@ -82,20 +88,17 @@ def create_app(
         allow_methods=["*"],
         allow_headers=["*"],
     )
-    app.add_middleware(LeftStreams)
+    app.add_middleware(IgnoreClientDisconnects)
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
-    add_error_handlers(app)
-    app.include_router(router)
-    describe_callback_url(app, settings.callback_allowed_hosts)
-    return app
+    app.add_middleware(TraceContext)
 
 
-def _announce(provider: Provider) -> None:
+def _log_provider(provider: Provider) -> None:
     if provider.is_offline:
-        log.warning("no GEMINI_API_KEY, LLM_API_KEY or LLM_BASE_URL is set: the offline model answers")
+        logger.warning("no GEMINI_API_KEY, LLM_API_KEY or LLM_BASE_URL is set: the offline model answers")
     else:
-        log.info("model %s at %s", provider.name, provider.where)
+        logger.info("model %s at %s", provider.name, provider.location)
 
 
-set_up_logging()
+configure_logging()
 app = create_app(load_settings())

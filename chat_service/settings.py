@@ -1,4 +1,4 @@
-"""Everything that can be set from outside: the environment, then `.env` in this folder, then the defaults here."""
+"""The service's settings: from the environment, then from `.env` in this folder, then the defaults below."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,10 +8,13 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 ENV_FILE = Path(__file__).parent / ".env"
-
+"""Read where the environment does not set a value."""
 GEMINI_BASE_URL = "https://generativelanguage.googleapis.com/v1beta/openai/"
+"""Gemini's OpenAI-compatible endpoint, used when only GEMINI_API_KEY is set, as in the tutorial."""
 OPENAI_BASE_URL = "https://api.openai.com/v1"
+"""The endpoint used when LLM_API_KEY is set without LLM_BASE_URL."""
 DEFAULT_MODEL = "gemini-3.8-flash"
+"""A model of Gemini's. Any other endpoint needs LLM_MODEL."""
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -32,21 +35,22 @@ class Settings(BaseSettings):
     memory_app_id: str = Field(default="agent-memory-service", pattern=r"^[A-Za-z0-9._-]+$")
 
     turn_timeout_seconds: Seconds = 60.0
-    """A whole turn: memory read, model and save; a reply that comes late still gets a second to be saved in."""
+    """Time limit of a whole turn: memory read, model and save. A late reply still has a second to be saved."""
     save_timeout_seconds: Seconds = 6.0
-    """How long a save is retried before the reply goes out as not saved; one slow attempt and a second fit."""
+    """How long a save is retried before the reply is sent as not saved. A slow attempt and a second one fit."""
     shutdown_timeout_seconds: Seconds = 10.0
-    """What running turns, pending saves and callbacks get to finish when the service stops."""
+    """Time for running turns, pending saves and callbacks to finish when the service stops."""
     context_budget_chars: int = Field(default=32_000, ge=1_000, le=10_000_000)
-    """Earlier messages given verbatim to the model; the longest message allowed and a reply as long fit."""
+    """Characters of earlier messages given verbatim to the model. The longest message and as long a reply fit."""
 
     callback_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
-    """Comma-separated `host` or `host:port` that may be named in `callback_url`; none by default."""
+    """Comma-separated `host` or `host:port` that `callback_url` may contain; none by default."""
     callback_secret: SecretStr | None = None
-    """Signs the callbacks: `whsec_` and base64, as Standard Webhooks has it."""
+    """Signs the callbacks: `whsec_` and base64, as Standard Webhooks specifies."""
     callback_save_timeout_seconds: Seconds = 60.0
     """How long the save of a turn with a callback is retried."""
     callback_attempts: int = Field(default=5, ge=1, le=20)
+    """Largest number of attempts to deliver a callback."""
 
     @field_validator("callback_allowed_hosts", mode="before")
     @classmethod
@@ -59,11 +63,11 @@ class Settings(BaseSettings):
     @classmethod
     def _check_port(cls, value: str | None) -> str | None:
         if value is not None:
-            _ = urlsplit(value).port  # raises ValueError where it is no port
+            _ = urlsplit(value).port  # raises ValueError if it is not a port
         return value
 
     @model_validator(mode="after")
-    def _model_is_the_endpoints(self) -> "Settings":
+    def _endpoint_has_its_model(self) -> "Settings":
         if (self.llm_base_url or self.llm_api_key) and "llm_model" not in self.model_fields_set:
             raise ValueError(f"LLM_BASE_URL or LLM_API_KEY is set: set LLM_MODEL too ({DEFAULT_MODEL} is Gemini's)")
         return self
@@ -76,7 +80,7 @@ class Settings(BaseSettings):
 
     @property
     def sidecar_url(self) -> str:
-        """Where this service's own Dapr sidecar listens."""
+        """The address of this service's Dapr sidecar, without a trailing slash."""
         return (self.dapr_http_endpoint or f"http://127.0.0.1:{self.dapr_http_port}").rstrip("/")
 
 
@@ -88,7 +92,7 @@ def load_settings(env_file: Path = ENV_FILE) -> Settings:
 
     try:
         if env_file.exists():
-            env_file.read_text(encoding="utf-8")  # pydantic-settings passes over what is not a regular file
+            env_file.read_text(encoding="utf-8")  # pydantic-settings ignores what is not a regular file
         return FromFile()
     except (OSError, UnicodeDecodeError) as error:
         raise SystemExit(f"chat_service: cannot read {env_file}: {error}") from None

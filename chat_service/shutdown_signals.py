@@ -1,7 +1,7 @@
-"""Hearing that the service is to stop when the signal comes.
+"""Reacts to the stop signal itself.
 
-The server ends the lifespan only once every open request is answered, and those wait for the turns: whoever waits for
-the lifespan to end the turns waits for ever.
+uvicorn runs the lifespan's shutdown only after all open requests have finished, and these requests wait for their
+turns. So the turns must be stopped on the signal.
 """
 
 import asyncio
@@ -12,32 +12,33 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""The signals on which uvicorn stops."""
 
 
 @contextmanager
-def heard(begin_stop: Callable[[], None]) -> Iterator[None]:
-    """While this is open, `begin_stop` is called in the event loop at each signal to stop, before the server's.
+def on_stop_signal(begin_stop: Callable[[], None]) -> Iterator[None]:
+    """Within this context, call `begin_stop` in the event loop on each stop signal, before the server's handler runs.
 
-    Only the main thread has signals: in any other, as in a test client, nothing is changed.
+    Only the main thread receives signals. In any other thread, as in a test client, this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    server_handlers = {number: signal.getsignal(number) for number in SIGNALS}
 
-    def hear(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(begin_stop)
-        servers = before[signal.Signals(number)]
-        if callable(servers):
-            servers(number, frame)
+        server_handler = server_handlers[signal.Signals(number)]
+        if callable(server_handler):
+            server_handler(number, frame)
 
-    replaced = [number for number, handler in before.items() if callable(handler)]
+    replaced = [number for number, handler in server_handlers.items() if callable(handler)]
     for number in replaced:
-        signal.signal(number, hear)
+        signal.signal(number, handle)
     try:
         yield
     finally:
         for number in replaced:
-            if signal.getsignal(number) is hear:
-                signal.signal(number, before[number])
+            if signal.getsignal(number) is handle:
+                signal.signal(number, server_handlers[number])

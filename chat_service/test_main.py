@@ -1,4 +1,4 @@
-"""The tutorial's service, in our words: its greeting, a turn, what is refused."""
+"""The tutorial's contract: the greeting, a turn, and the requests that are rejected."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-import main
+from api.middleware import MAX_BODY_BYTES
 from main import create_app
 from settings import Settings
 from tests.scripted_memory import ScriptedMemory
@@ -27,19 +27,19 @@ def in_session(session_id: str) -> dict[str, object]:
 
 async def test_root_greets(client: httpx.AsyncClient) -> None:
     """The greeting is the tutorial's."""
-    answer = await client.get("/")
-    assert answer.status_code == 200
-    assert answer.json() == {"message": "Welcome to the DACA Chat Service! Access /docs for the API documentation."}
+    response = await client.get("/")
+    assert response.status_code == 200
+    assert response.json() == {"message": "Welcome to the DACA Chat Service! Access /docs for the API documentation."}
 
 
-async def test_turn_is_answered_and_saved(
+async def test_turn_gets_a_reply_and_is_saved(
     client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel
 ) -> None:
     """A message gets the model's reply, and both are in the session's history, as one turn."""
-    answer = await client.post("/chat/", json=say("Hello", tags=["greeting"]))
-    body = answer.json()
+    response = await client.post("/chat/", json=say("Hello", tags=["greeting"]))
+    body = response.json()
     metadata = body["metadata"]
-    assert (answer.status_code, body["user_id"], body["reply"]) == (200, "alice", "Good.")
+    assert (response.status_code, body["user_id"], body["reply"]) == (200, "alice", "Good.")
     assert set(metadata) == {"timestamp", "session_id", "history", "memory", "model", "turn_id"}
     assert (metadata["history"], metadata["memory"], metadata["model"]) == ("saved", "ok", "scripted")
     entries = memory.sessions[metadata["session_id"]].entries
@@ -50,32 +50,32 @@ async def test_turn_is_answered_and_saved(
 
 
 async def test_history_of_a_new_session_is_not_read(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
-    """A session just made up has no history to read."""
+    """A new session has no history, so it is not read."""
     await client.post("/chat/", json=say("Hello"))
     assert [kind for kind, _ in memory.requests] == ["profile", "append"]
 
 
-async def test_given_session_goes_on(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
-    """A request that names a session is answered in it; the profile is asked for before the history."""
+async def test_given_session_continues(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
+    """A request with a session id continues that session; the profile is requested before the history."""
     metadata = (await client.post("/chat/", json=say("Hello"))).json()["metadata"]
-    answer = await client.post("/chat/", json=say("And now?", metadata=metadata))
-    assert answer.json()["metadata"]["session_id"] == metadata["session_id"]
+    response = await client.post("/chat/", json=say("And now?", metadata=metadata))
+    assert response.json()["metadata"]["session_id"] == metadata["session_id"]
     assert len(memory.sessions[metadata["session_id"]].entries) == 4
     assert [kind for kind, _ in memory.requests][2:] == ["profile", "history", "append"]
 
 
-async def test_empty_session_id_begins_a_session(client: httpx.AsyncClient) -> None:
-    """As in the tutorial, an empty session id is none."""
-    answer = await client.post("/chat/", json=say("Hello", **in_session("")))
-    assert answer.json()["metadata"]["session_id"]
+async def test_empty_session_id_starts_a_session(client: httpx.AsyncClient) -> None:
+    """As in the tutorial, an empty session id starts a new session."""
+    response = await client.post("/chat/", json=say("Hello", **in_session("")))
+    assert response.json()["metadata"]["session_id"]
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\t"])
 async def test_empty_text_is_refused(client: httpx.AsyncClient, memory: ScriptedMemory, text: str) -> None:
-    """An empty message is the tutorial's 400, and costs no call."""
-    answer = await client.post("/chat/", json=say(text))
-    assert answer.status_code == 400
-    assert answer.json() == {"detail": "Message text cannot be empty", "code": "empty_text"}
+    """An empty message gets the tutorial's 400, without any call to memory."""
+    response = await client.post("/chat/", json=say(text))
+    assert response.status_code == 400
+    assert response.json() == {"detail": "Message text cannot be empty", "code": "empty_text"}
     assert memory.requests == []
 
 
@@ -92,50 +92,50 @@ async def test_empty_text_is_refused(client: httpx.AsyncClient, memory: Scripted
     ],
 )
 @pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])
-async def test_bad_request_is_told_as_a_list(client: httpx.AsyncClient, path: str, body: dict[str, object]) -> None:
-    """What is missing, of a wrong type, too long or a bad id is answered 422 with FastAPI's list."""
-    answer = await client.post(path, json=body)
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
-    assert {"loc", "msg", "type"} == set(answer.json()["detail"][0])
+async def test_bad_request_gets_a_list_of_fields(client: httpx.AsyncClient, path: str, body: dict[str, object]) -> None:
+    """A field that is missing, of a wrong type, too long, or a bad id gets 422 with FastAPI's list."""
+    response = await client.post(path, json=body)
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
+    assert {"loc", "msg", "type"} == set(response.json()["detail"][0])
 
 
 @pytest.mark.parametrize("content", [b"{oops", b"", b'{"user_id": "alice", "text": "\\ud800"}', b'{"\xff": 1}'])
 async def test_malformed_json_is_refused(client: httpx.AsyncClient, content: bytes) -> None:
-    """What is no JSON, or no text, is the client's mistake and not the service's."""
-    answer = await client.post("/chat/", content=content, headers={"content-type": "application/json"})
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
-    assert {"loc", "msg", "type"} == set(answer.json()["detail"][0])
+    """A body that is not JSON, or not text, is the client's error (422)."""
+    response = await client.post("/chat/", content=content, headers={"content-type": "application/json"})
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
+    assert {"loc", "msg", "type"} == set(response.json()["detail"][0])
 
 
 async def test_long_body_is_refused(client: httpx.AsyncClient) -> None:
-    """A body over the limit is answered 413 in the one error shape."""
-    answer = await client.post("/chat/", json=say("Hello", tags=["x" * main.MAX_BODY_BYTES]))
-    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+    """A body over the limit gets 413 in the common error shape."""
+    response = await client.post("/chat/", json=say("Hello", tags=["x" * MAX_BODY_BYTES]))
+    assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
 
 
 async def test_unknown_route_and_method(client: httpx.AsyncClient) -> None:
-    """What there is not is told in the one error shape."""
+    """An unknown path or method gets the common error shape."""
     assert (await client.get("/nothing")).json()["code"] == "not_found"
-    answer = await client.get("/chat/")
-    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+    response = await client.get("/chat/")
+    assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
 
 
-async def test_browser_of_the_tutorial_is_let_in(client: httpx.AsyncClient) -> None:
-    """The page at localhost:3000 may call, with credentials."""
+async def test_tutorial_page_may_call(client: httpx.AsyncClient) -> None:
+    """A page at localhost:3000 may call the service with credentials."""
     asked = {"origin": "http://localhost:3000", "access-control-request-method": "POST"}
-    answer = await client.options("/chat/", headers=asked)
-    assert answer.headers["access-control-allow-origin"] == "http://localhost:3000"
-    assert answer.headers["access-control-allow-credentials"] == "true"
+    response = await client.options("/chat/", headers=asked)
+    assert response.headers["access-control-allow-origin"] == "http://localhost:3000"
+    assert response.headers["access-control-allow-credentials"] == "true"
 
 
 def test_lifespan_starts_and_stops(settings: Settings) -> None:
-    """The service starts and stops without anything to talk to."""
+    """The service starts and stops without memory service or model."""
     with TestClient(create_app(settings)) as client:
         assert client.get("/health/live").json() == {"status": "ok"}
 
 
-def test_unreadable_settings_are_told_in_one_line(tmp_path: Path) -> None:
-    """A bad value stops the service with one clear line, and no trace."""
+def test_bad_setting_is_reported_in_one_line(tmp_path: Path) -> None:
+    """A bad setting stops the service with one clear line and no stack trace."""
     run = subprocess.run(
         [sys.executable, "-c", "import main"],
         cwd=Path(__file__).parent,

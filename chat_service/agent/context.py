@@ -1,4 +1,4 @@
-"""What the model is given of a session: pure functions from what memory holds to the model's input."""
+"""What the model receives of a session. Pure functions from what memory holds to the model's input."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +6,18 @@ from dataclasses import dataclass
 from agents import TResponseInputItem
 
 from agent.prompts import chat_instructions
-from models import Conversation, ConversationEntry, Profile
+from memory_models import Conversation, ConversationEntry, Profile
 
-WINDOW_MESSAGES = 20  # what the memory service gives in one read
+WINDOW_MESSAGES = 20
+"""Largest number of earlier messages given verbatim. The memory service's head holds at least that many."""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What the agent's instructions and tools know about the run."""
+
+    user_id: str
+    instructions: str
 
 
 @dataclass(frozen=True)
@@ -21,16 +30,15 @@ class ModelInput:
 
 
 def model_input(profile: Profile, conversation: Conversation | None, text: str, budget_chars: int) -> ModelInput:
-    """Instructions from profile and summary, then the last messages verbatim as whole turns, then `text`."""
+    """Instructions from profile and summary, then the newest whole turns verbatim, then `text`."""
     if conversation is None:
         return ModelInput(chat_instructions(profile, None), [_as_message("user", text)], 0)
     kept = window(conversation, budget_chars)
     summary = conversation.summary
-    covered = summary.through if summary else 0
     return ModelInput(
         chat_instructions(profile, summary.text if summary else None),
         [*(_as_message(entry.role, entry.content) for entry in kept), _as_message("user", text)],
-        max(0, conversation.length - len(kept) - covered),
+        max(0, conversation.length - len(kept) - conversation.summarized),
     )
 
 
@@ -38,7 +46,7 @@ def window(conversation: Conversation, budget_chars: int) -> list[ConversationEn
     """The newest whole turns that fit into the budget."""
     turns = whole_turns(conversation.history)
     if len(conversation.history) < conversation.length and turns and turns[0][0].role != "user":
-        turns = turns[1:]  # the read cut this one short
+        turns = turns[1:]  # the read returned only the end of this turn
     kept: list[ConversationEntry] = []
     left = budget_chars
     for turn in reversed(turns):
@@ -50,10 +58,10 @@ def window(conversation: Conversation, budget_chars: int) -> list[ConversationEn
 
 
 def whole_turns(entries: Sequence[ConversationEntry]) -> list[list[ConversationEntry]]:
-    """The entries turn by turn: by turn id, or where there is none (the tutorial's) from user to user."""
+    """The entries grouped into turns: by turn id, or without one (the tutorial's) from user message to user message."""
     turns: list[list[ConversationEntry]] = []
     for entry in entries:
-        if turns and _goes_on(turns[-1], entry):
+        if turns and _belongs_to(turns[-1], entry):
             turns[-1].append(entry)
         else:
             turns.append([entry])
@@ -61,18 +69,18 @@ def whole_turns(entries: Sequence[ConversationEntry]) -> list[list[ConversationE
 
 
 def chars(entries: Sequence[ConversationEntry]) -> int:
-    """The length of the entries' text."""
+    """The length of the entries' text, in characters."""
     return sum(len(entry.content) for entry in entries)
 
 
-def _goes_on(turn: Sequence[ConversationEntry], entry: ConversationEntry) -> bool:
+def _belongs_to(turn: Sequence[ConversationEntry], entry: ConversationEntry) -> bool:
     if entry.turn_id is None:
         return turn[0].turn_id is None and entry.role != "user"
     return turn[0].turn_id == entry.turn_id
 
 
 def _as_message(role: str, content: str) -> TResponseInputItem:
-    """A stored message may name any role; only the assistant's own words are given as such."""
+    """A message for the model. A stored role other than `assistant` is not trusted: it becomes `user`."""
     if role == "assistant":
         return {"role": "assistant", "content": content}
     return {"role": "user", "content": content}

@@ -1,4 +1,4 @@
-"""A model without a model: deterministic, for running the whole system without a key. It never pretends to be one."""
+"""The offline model: it runs the whole system without a key. It is deterministic and admits what it is."""
 
 import re
 from collections.abc import AsyncIterator
@@ -19,16 +19,17 @@ from openai.types.responses import (
 )
 from openai.types.responses.response_prompt_param import ResponsePromptParam
 
-from agent.offline_replies import TIME_TOOL, Said, reply_to
-from models import ConversationEntry
+from agent.offline_replies import TIME_TOOL, OfflineInput, reply_to
+from memory_models import ConversationEntry
 
 OFFLINE = "offline"
+"""The model's name in replies."""
 
 _PIECE = re.compile(r"\S+\s*|\s+")
 
 
 class OfflineModel(Model):
-    """Answers the tutorial's dialogues from its input and nothing else; to the rest it says what it is."""
+    """Answers the tutorial's dialogues from its input only. To any other message it replies what it can do."""
 
     async def get_response(
         self,
@@ -44,7 +45,7 @@ class OfflineModel(Model):
         conversation_id: str | None = None,
         prompt: ResponsePromptParam | None = None,
     ) -> ModelResponse:
-        """The reply at once."""
+        """The whole reply."""
         output = _output(system_instructions, input, tools)
         return ModelResponse(output=[output], usage=Usage(), response_id=None)
 
@@ -83,7 +84,7 @@ class OfflineModel(Model):
 def _output(
     instructions: str | None, given: str | list[TResponseInputItem], tools: list[Tool]
 ) -> ResponseOutputMessage | ResponseFunctionToolCall:
-    text = reply_to(instructions, _said(given), [tool.name for tool in tools])
+    text = reply_to(instructions, _offline_input(given), [tool.name for tool in tools])
     if text is None:
         return ResponseFunctionToolCall(
             type="function_call", id=OFFLINE, call_id=f"call_{uuid4().hex}", name=TIME_TOOL, arguments="{}"
@@ -92,10 +93,10 @@ def _output(
     return ResponseOutputMessage(id=OFFLINE, type="message", role="assistant", status="completed", content=[content])
 
 
-def _said(given: str | list[TResponseInputItem]) -> Said:
-    """The messages in the SDK's input, and the tool's result if that is what came last."""
+def _offline_input(given: str | list[TResponseInputItem]) -> OfflineInput:
+    """The messages in the SDK's input, and the tool's result if it is the last item."""
     if isinstance(given, str):
-        return Said([ConversationEntry(role="user", content=given)], None)
+        return OfflineInput([ConversationEntry(role="user", content=given)], None)
     messages = []
     tool_output = None
     for item in given:
@@ -103,7 +104,7 @@ def _said(given: str | list[TResponseInputItem]) -> Said:
         if isinstance(role, str) and isinstance(content, str):
             messages.append(ConversationEntry(role=role, content=content))
         tool_output = str(item.get("output")) if item.get("type") == "function_call_output" else None
-    return Said(messages, tool_output)
+    return OfflineInput(messages, tool_output)
 
 
 def _text_of(output: TResponseOutputItem) -> str:

@@ -1,15 +1,18 @@
-"""What the offline model says: a pure function from its input to a reply or a wish to call a tool."""
+"""The replies of the offline model: a pure function from its input to a reply or a tool call."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.prompts import SUMMARY_INSTRUCTIONS, Instructions, SummaryTask, read_chat_instructions, read_summary_task
-from models import ConversationEntry, Profile
+from agent.prompts import SUMMARY_INSTRUCTIONS, InstructionData, SummaryTask, read_chat_instructions, read_summary_task
+from memory_models import ConversationEntry, Profile
 
 TIME_TOOL = "get_current_time"
+"""The only tool that the offline model knows. It calls it only if it is offered."""
 MAX_QUOTE_CHARS = 80
+"""Longest quote of a message in a reply, in characters: about one line."""
 MAX_OFFLINE_SUMMARY_CHARS = 1_500
+"""Longest summary, in characters: below MAX_SUMMARY_CHARS, so that it is never cut inside a quote."""
 
 _NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 _LAST_MESSAGES = re.compile(r"\b(?:last|previous)\s+(?:(\d+|[a-z]+)\s+)?(messages?)\b")
@@ -18,35 +21,38 @@ _GREETING = re.compile(r"(?:hello|hi|hey|greetings|good (?:morning|afternoon|eve
 _TALKED = re.compile(r"\btalk(?:ed|ing)? about\b|\bdiscuss(?:ed)?\b|\bour conversation\b")
 _KNOWN = re.compile(r"\bknow about me\b|\bwho am i\b|\bmy name\b|\bmy goal\b|\bremember (?:about )?me\b")
 
-HONEST = (
+CAPABILITIES = (
     "I am the offline model, so I cannot answer that. I can greet you, tell the time, say what I know about you and "
     "what we have talked about, and list your last messages. For a real model set GEMINI_API_KEY, or LLM_MODEL "
     "with LLM_BASE_URL and LLM_API_KEY, and start the service again."
 )
+"""The reply to every message that the offline model cannot answer."""
 
 
 @dataclass(frozen=True)
-class Said:
-    """The input's messages, oldest first, with the result of the last tool call if that is what came last."""
+class OfflineInput:
+    """The messages, oldest first, and the result of a tool call if it is the last item of the input."""
 
     messages: Sequence[ConversationEntry]
     tool_output: str | None
 
 
-def reply_to(instructions: str | None, said: Said, tools: Sequence[str]) -> str | None:
-    """The reply; None for a call of `get_current_time`."""
-    asked = next((it.content for it in reversed(said.messages) if it.role == "user"), "")
+def reply_to(instructions: str | None, given: OfflineInput, tools: Sequence[str]) -> str | None:
+    """The reply; None for a call of TIME_TOOL."""
+    asked = next((it.content for it in reversed(given.messages) if it.role == "user"), "")
     if instructions == SUMMARY_INSTRUCTIONS:
         task = read_summary_task(asked)
-        return HONEST if task is None else summarised(task)
+        return CAPABILITIES if task is None else _summary(task)
     known = read_chat_instructions(instructions or "")
-    if said.tool_output is not None:
-        return _time_in_words(said.tool_output, known)
-    earlier = [it.content for it in said.messages if it.role == "user"][:-1]
+    if given.tool_output is not None:
+        return _time_in_words(given.tool_output, known)
+    earlier = [it.content for it in given.messages if it.role == "user"][:-1]
     return _conversation(asked.strip().lower(), known, earlier, can_tell_time=TIME_TOOL in tools)
 
 
-def _conversation(asked: str, known: Instructions | None, earlier: Sequence[str], *, can_tell_time: bool) -> str | None:
+def _conversation(
+    asked: str, known: InstructionData | None, earlier: Sequence[str], *, can_tell_time: bool
+) -> str | None:
     if (wanted := _LAST_MESSAGES.search(asked)) is not None:
         return _last_messages(wanted[1], wanted[2] == "message", earlier)
     talked, about_me = _TALKED.search(asked), _KNOWN.search(asked)
@@ -57,7 +63,7 @@ def _conversation(asked: str, known: Instructions | None, earlier: Sequence[str]
         return None
     if _GREETING.match(asked) and known is not None:
         return _greeting(known.profile)
-    return HONEST
+    return CAPABILITIES
 
 
 def _greeting(profile: Profile) -> str:
@@ -66,7 +72,7 @@ def _greeting(profile: Profile) -> str:
     return f"Hi {profile.name}! What can I do for you?"
 
 
-def _time_in_words(tool_output: str, known: Instructions | None) -> str:
+def _time_in_words(tool_output: str, known: InstructionData | None) -> str:
     if known is not None and "formal" in _words(known.profile.preferred_style):
         return f"The current time is {tool_output}. How may I further assist you?"
     return f"The current time is {tool_output}. Anything else?"
@@ -102,7 +108,7 @@ def _in_words(number: int) -> str:
     return _NUMBERS[number] if number < len(_NUMBERS) else str(number)
 
 
-def _talked_about(known: Instructions | None, earlier: Sequence[str]) -> str:
+def _talked_about(known: InstructionData | None, earlier: Sequence[str]) -> str:
     summary = known.summary if known else None
     if not earlier and summary is None:
         return "We have just begun our conversation."
@@ -112,7 +118,7 @@ def _talked_about(known: Instructions | None, earlier: Sequence[str]) -> str:
     return " ".join(parts)
 
 
-def _known_of(known: Instructions | None) -> str:
+def _known_of(known: InstructionData | None) -> str:
     if known is None:
         return "I have no information about you."
     profile = known.profile
@@ -122,8 +128,8 @@ def _known_of(known: Instructions | None) -> str:
     )
 
 
-def summarised(task: SummaryTask) -> str:
-    """The summary so far and what the user wrote since, oldest left out first where it gets too long."""
+def _summary(task: SummaryTask) -> str:
+    """The summary so far and what the user wrote since. If it gets too long, the oldest part is cut off."""
     written = [it.content for it in task.messages if it.role != "assistant"]
     start = "The user wrote: "
     so_far = (task.summary or "").removeprefix(start).removesuffix(".")

@@ -1,4 +1,4 @@
-"""What the model is told, as text, and how the offline model reads it back. Foreign text is always given as JSON."""
+"""The texts that the model receives, and how the offline model reads them. Users' text is always quoted as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
 
-from models import ConversationEntry, Profile
+from memory_models import ConversationEntry, Profile
 
 MAX_NAME_CHARS = 100
+"""Longest user name in the instructions, in characters. The rest is cut off, so that a profile stays small."""
 MAX_STYLE_CHARS = 100
+"""Longest preferred style in the instructions, in characters. A style is a few words."""
 MAX_GOAL_CHARS = 300
-MAX_SUMMARY_CHARS = 4_000  # about a thousand tokens: an eighth of the default context budget
+"""Longest goal in the instructions, in characters. A goal is a few sentences."""
+MAX_SUMMARY_CHARS = 4_000
+"""Longest summary, in characters: about a thousand tokens, an eighth of the default context budget."""
 
 _PROFILE = "User profile: "
 _SUMMARY = "Summary of the earlier conversation: "
@@ -26,18 +30,19 @@ SUMMARY_INSTRUCTIONS = (
     "Write one summary of both in at most 300 words: facts about the user, decisions, open questions, "
     "in the order they came up. Write nothing else."
 )
+"""The instructions of the agent that summarizes."""
 
 
 @dataclass(frozen=True)
-class Instructions:
-    """What the chat instructions say of the user and of what was said before."""
+class InstructionData:
+    """The data in the chat instructions."""
 
     profile: Profile
     summary: str | None
 
 
 class SummaryTask(BaseModel):
-    """What is to be condensed: the summary so far and the messages after it."""
+    """What is to be summarized: the summary so far and the messages after it."""
 
     summary: str | None
     messages: list[ConversationEntry]
@@ -56,25 +61,25 @@ def chat_instructions(profile: Profile, summary: str | None) -> str:
     return f"{lines}\n{_SUMMARY}{json.dumps(summary[:MAX_SUMMARY_CHARS], ensure_ascii=False)}"
 
 
-def read_chat_instructions(text: str) -> Instructions | None:
-    """The profile and the summary in chat instructions; None where they are not ours."""
+def read_chat_instructions(text: str) -> InstructionData | None:
+    """The data in instructions that chat_instructions wrote; None for any other text."""
     lines = {key: line.removeprefix(key) for line in text.split("\n") for key in (_PROFILE, _SUMMARY) if key in line}
     try:
         profile = Profile.model_validate_json(lines[_PROFILE])
         summary = json.loads(lines[_SUMMARY]) if _SUMMARY in lines else None
     except (KeyError, ValueError):
         return None
-    return Instructions(profile, summary)
+    return InstructionData(profile, summary)
 
 
 def summary_task(summary: str | None, messages: Sequence[ConversationEntry]) -> str:
-    """The input of the task to condense `messages` into the summary so far."""
-    said = [{"role": entry.role, "content": entry.content} for entry in messages]
-    return json.dumps({"summary": summary, "messages": said}, ensure_ascii=False)
+    """The model's input for the task to add `messages` to the summary so far."""
+    quoted = [{"role": entry.role, "content": entry.content} for entry in messages]
+    return json.dumps({"summary": summary, "messages": quoted}, ensure_ascii=False)
 
 
 def read_summary_task(text: str) -> SummaryTask | None:
-    """The task in the model's input; None where it is not ours."""
+    """The task in an input that summary_task wrote; None for any other text."""
     try:
         return SummaryTask.model_validate_json(text)
     except ValidationError:

@@ -1,4 +1,4 @@
-"""Which model answers: an OpenAI-compatible endpoint as the settings name it, or the offline model."""
+"""Chooses the model: an OpenAI-compatible endpoint from the settings, or the offline model."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,31 +11,30 @@ from llm.client import ModelClient
 from llm.transport import CONNECT_TIMEOUT_SECONDS, ModelTransport, endpoint_transport
 from settings import GEMINI_BASE_URL, OPENAI_BASE_URL, Settings
 
-NO_KEY = (
-    "none"  # endpoints that ask for no key get this; left out, the client would look for another's in OPENAI_API_KEY
-)
+NO_KEY = "none"
+"""Sent to endpoints without a key. Without it the openai client would send the key in OPENAI_API_KEY."""
 
 
 @dataclass(frozen=True)
 class Provider:
-    """A model, the name that replies give it, where it is, and how to let go of its connections."""
+    """A model, its name in replies, its location for the log, and the function that closes its connections."""
 
     model: Model
     name: str
-    where: str
+    location: str
     close: Callable[[], Awaitable[None]]
 
     @property
     def is_offline(self) -> bool:
-        """No real model was set."""
+        """Whether the settings name no model."""
         return isinstance(self.model, OfflineModel)
 
 
 def choose_provider(settings: Settings, transport: httpx2.AsyncBaseTransport | None = None) -> Provider:
-    """The provider that the settings name; `transport` stands in for the network."""
+    """The provider that the settings name. `transport` replaces the network."""
     endpoint = _endpoint(settings)
     if endpoint is None:
-        return Provider(OfflineModel(), OFFLINE, "this process", _nothing)
+        return Provider(OfflineModel(), OFFLINE, "this process", _close_nothing)
     base_url, key = endpoint
     http = httpx2.AsyncClient(
         transport=ModelTransport(transport or endpoint_transport(base_url)),
@@ -47,7 +46,7 @@ def choose_provider(settings: Settings, transport: httpx2.AsyncBaseTransport | N
 
 
 def _endpoint(settings: Settings) -> tuple[str, str] | None:
-    """Base URL and key; a key is only ever sent to the endpoint it was set for."""
+    """Base URL and key. A key is sent only to the endpoint it was set for."""
     key = settings.llm_api_key.get_secret_value() if settings.llm_api_key else None
     if settings.llm_base_url:
         return settings.llm_base_url, key or NO_KEY
@@ -58,5 +57,5 @@ def _endpoint(settings: Settings) -> tuple[str, str] | None:
     return None
 
 
-async def _nothing() -> None:
-    """The offline model holds no connections."""
+async def _close_nothing() -> None:
+    """The offline model has no connections."""

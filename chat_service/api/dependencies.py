@@ -1,40 +1,38 @@
-"""What the routes work with, and how they come by it."""
+"""What the routes receive by injection, as `Annotated` aliases."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
-import trace_context
 from callbacks import check_callback_url
-from errors import ServiceError
 from health import Readiness
-from models import Message, TurnRequest
+from models import Message
 from settings import Settings
 from turn.in_flight import RunningTurns
-from turn.request import turn_request
+from turn.request import TurnRequest
 
 MAX_KEY_CHARS = 255
+"""Longest Idempotency-Key, in characters. A UUID has 36; 255 is the usual limit of other APIs."""
 
 
 @dataclass(frozen=True)
 class Services:
-    """The parts of the running service that requests need."""
+    """The parts of the service that `main` assembled and the routes use."""
 
     settings: Settings
-    turns: RunningTurns
+    running_turns: RunningTurns
     readiness: Readiness
 
 
-async def services_of(request: Request) -> Services:
-    """The services that `main` put together."""
+async def _services(request: Request) -> Services:
     services = request.app.state.services
     if not isinstance(services, Services):
         raise TypeError("app.state.services is not set")
     return services
 
 
-ServicesInUse = Annotated[Services, Depends(services_of)]
+ServicesInUse = Annotated[Services, Depends(_services)]
 
 IdempotencyKey = Annotated[
     str | None,
@@ -47,16 +45,12 @@ IdempotencyKey = Annotated[
 ]
 
 
-async def asked_turn(
-    message: Message, request: Request, services: ServicesInUse, idempotency_key: IdempotencyKey = None
+async def _requested_turn(
+    message: Message, services: ServicesInUse, idempotency_key: IdempotencyKey = None
 ) -> TurnRequest:
-    """The turn that a request asks for. Raises ServiceError where it cannot be taken."""
-    if not message.text.strip():
-        raise ServiceError(400, "empty_text", "Message text cannot be empty")
-    turn = turn_request(message, idempotency_key)
-    check_callback_url(turn.callback_url, services.settings)
-    trace_context.enter(request.headers.get("traceparent"), request.headers.get("tracestate"))
-    return turn
+    request = TurnRequest.from_message(message, idempotency_key)
+    check_callback_url(request.callback_url, services.settings)
+    return request
 
 
-AskedTurn = Annotated[TurnRequest, Depends(asked_turn)]
+RequestedTurn = Annotated[TurnRequest, Depends(_requested_turn)]

@@ -1,4 +1,4 @@
-"""The routes: what is asked is handed on, what comes back is answered."""
+"""The routes. Each passes its request on and returns the result."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -7,77 +7,111 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from api.dependencies import AskedTurn, ServicesInUse
+from agent.progress import Delta, Progress
+from api.dependencies import RequestedTurn, ServicesInUse
 from api.error_handlers import error_body
-from api.openapi import STREAM_ERRORS, TURN_ERRORS, UNAVAILABLE, turn_callback
-from errors import ServiceError
-from models import Delta, Progress, Response, Status, StreamedDelta, StreamedToolCall, Welcome
+from api.openapi import error_responses, stream_error_responses, turn_callback
+from errors import (
+    BodyTooLarge,
+    CallbackNotAllowed,
+    EmptyText,
+    IdempotencyKeyReused,
+    InternalError,
+    InvalidRequest,
+    MemoryNotReady,
+    NotOwner,
+    ServiceError,
+    SessionDeleted,
+    TurnStopped,
+    TurnTimeout,
+)
+from llm.errors import MODEL_FAILURES
+from models import Response, Status, StreamedDelta, StreamedToolCall, Welcome
 
 WELCOME = "Welcome to the DACA Chat Service! Access /docs for the API documentation."
+"""The tutorial's greeting, word for word."""
+TURN_ERRORS: tuple[type[ServiceError], ...] = (
+    EmptyText,
+    NotOwner,
+    SessionDeleted,
+    BodyTooLarge,
+    InvalidRequest,
+    IdempotencyKeyReused,
+    CallbackNotAllowed,
+    InternalError,
+    TurnTimeout,
+    TurnStopped,
+    *MODEL_FAILURES,
+)
+"""The errors that a turn can end with."""
 
 router = APIRouter()
 
 
 @dataclass(frozen=True)
 class OpenStream:
-    """A turn's events, the first of them already there."""
+    """A turn's events. The first one has arrived."""
 
     first: Progress | Response
     rest: AsyncIterator[Progress | Response]
 
 
-async def open_stream(turn: AskedTurn, services: ServicesInUse) -> OpenStream:
-    """Wait for the first event: until then a failure is answered by its HTTP status."""
-    events = services.turns.events(turn)
+async def open_stream(request: RequestedTurn, services: ServicesInUse) -> OpenStream:
+    """Wait for the first event. A failure before it gets its own HTTP status."""
+    events = services.running_turns.events(request)
     return OpenStream(await anext(events), events)
 
 
 @router.get("/")
 async def root() -> Welcome:
-    """Say hello."""
+    """Greet."""
     return Welcome(message=WELCOME)
 
 
-@router.post("/chat/", responses=TURN_ERRORS, response_model_exclude_none=True, callbacks=turn_callback("chat"))
-async def chat(turn: AskedTurn, services: ServicesInUse) -> Response:
-    """Send a message, get the agent's reply."""
-    return await services.turns.reply(turn)
+@router.post(
+    "/chat/",
+    responses=error_responses(*TURN_ERRORS),
+    response_model_exclude_none=True,
+    callbacks=turn_callback("chat"),
+)
+async def chat(request: RequestedTurn, services: ServicesInUse) -> Response:
+    """Send a message and get the agent's reply."""
+    return await services.running_turns.reply(request)
 
 
 @router.post(
-    "/chat/stream", responses=STREAM_ERRORS, response_class=EventSourceResponse, callbacks=turn_callback("chat_stream")
+    "/chat/stream",
+    responses=stream_error_responses(*TURN_ERRORS),
+    response_class=EventSourceResponse,
+    callbacks=turn_callback("chat_stream"),
 )
 async def chat_stream(stream: Annotated[OpenStream, Depends(open_stream)]) -> AsyncIterator[ServerSentEvent]:
-    """Send a message, get the reply as it comes: events `delta`, `tool`, then `done` or `error`."""
-    yield _event(stream.first)
+    """Send a message and get the reply in pieces: events `delta` and `tool`, then `done` or `error`."""
+    yield _server_sent(stream.first)
     try:
         async for event in stream.rest:
-            yield _event(event)
+            yield _server_sent(event)
     except ServiceError as error:
         yield ServerSentEvent(event="error", raw_data=error_body(error).model_dump_json())
 
 
 @router.get("/health/live")
 async def live() -> Status:
-    """The process answers."""
+    """The process responds."""
     return Status(status="ok")
 
 
-@router.get("/health/ready", responses=UNAVAILABLE)
+@router.get("/health/ready", responses=error_responses(MemoryNotReady))
 async def ready(services: ServicesInUse) -> Status:
-    """The memory service can be reached and has its store."""
-    failure = await services.readiness.failure()
-    if failure is not None:
-        raise ServiceError(
-            503, failure, "The memory service is not ready: replies still come, but are not saved. Try again soon.", 1
-        )
+    """The memory service and its store can be reached."""
+    await services.readiness.check()
     return Status(status="ok")
 
 
-def _event(event: Progress | Response) -> ServerSentEvent:
+def _server_sent(event: Progress | Response) -> ServerSentEvent:
     if isinstance(event, Response):
         return ServerSentEvent(event="done", raw_data=event.model_dump_json(exclude_none=True))
     if isinstance(event, Delta):
         return ServerSentEvent(event="delta", raw_data=StreamedDelta(text=event.text).model_dump_json())
-    called = StreamedToolCall(name=event.name, arguments=event.arguments)
-    return ServerSentEvent(event="tool", raw_data=called.model_dump_json())
+    tool_call = StreamedToolCall(name=event.name, arguments=event.arguments)
+    return ServerSentEvent(event="tool", raw_data=tool_call.model_dump_json())

@@ -1,4 +1,4 @@
-"""The openai client, without its walk over the messages."""
+"""The openai client without its check of every message."""
 
 from typing import Any
 
@@ -8,10 +8,11 @@ from openai.resources.chat.completions import AsyncCompletions
 
 
 class ModelClient(AsyncOpenAI):
-    """Sends messages as they are given.
+    """Sends messages unchanged.
 
-    The SDK compares each message with every kind of message that it knows, to rename fields of other APIs: with a
-    window of 20 messages that takes longer than the rest of a turn. What comes as extra body is sent as it is.
+    The SDK compares each message with every message type that it knows, to rename fields of other APIs. With a window
+    of 20 messages this takes longer than the rest of a turn. The SDK sends an extra body unchanged, so the messages go
+    there.
     """
 
     @property
@@ -27,7 +28,7 @@ class _Chat(AsyncChat):
 
 
 class _Completions(AsyncCompletions):
-    async def create(self, **params: Any) -> Any:  # the parameters, and the two kinds of answer, are the SDK's
-        """Ask for a completion; the messages go into the body untouched."""
+    async def create(self, **params: Any) -> Any:  # the SDK defines the parameters and the two return types
+        """Request a completion; the messages go into the body unchanged."""
         body = {**(params.pop("extra_body", None) or {}), "messages": params.pop("messages")}
         return await super().create(messages=(), extra_body=body, **params)

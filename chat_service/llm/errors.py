@@ -1,4 +1,4 @@
-"""The failures of a model's endpoint in this service's words. Nothing that the endpoint wrote is passed on."""
+"""Why a model gave no reply. No text of the endpoint is passed on: it could contain a key."""
 
 from collections.abc import Mapping
 
@@ -6,101 +6,126 @@ import openai
 
 from errors import ModelFailure
 
-RETRY_AFTER_SECONDS = 5  # where the endpoint names no time of its own
+RETRY_AFTER_SECONDS = 5
+"""Retry-After in seconds when the endpoint gives none. Most rate limits and restarts pass within a few seconds."""
 MAX_RETRY_AFTER_SECONDS = 3_600
+"""Largest Retry-After passed on, in seconds. Quotas by the day would otherwise stop a client for too long."""
 
 
-class NotAModelAnswer(openai.OpenAIError):
-    """The endpoint answered well, but not as a chat completions endpoint does."""
+class NotAChatCompletion(openai.OpenAIError):
+    """The endpoint answered with success, but not with a chat completion."""
 
 
-def as_model_failure(error: Exception) -> ModelFailure:
-    """What a failed call of the endpoint means for the client."""
-    if isinstance(error, openai.APIStatusError):
-        return _of_status(error.status_code, error.response.headers)
-    if isinstance(error, openai.APITimeoutError):
-        return ModelFailure(504, "model_timeout", "The model did not answer in time: try again.")
-    if isinstance(error, openai.APIConnectionError):
-        return unreachable()
-    if isinstance(error, openai.APIError):
-        return _failed()
-    return bad_answer()
+class ModelUnreachable(ModelFailure):
+    """No connection to the model's endpoint, or the connection broke before the reply began."""
+
+    status = 503
+    code = "model_unreachable"
+    detail = "The model's endpoint cannot be reached: try again later, or check LLM_BASE_URL."
+    headers: Mapping[str, str] = {"Retry-After": str(RETRY_AFTER_SECONDS)}
 
 
-def unreachable() -> ModelFailure:
-    """No connection, or one that broke before anything came."""
-    return ModelFailure(
-        503,
-        "model_unreachable",
-        "The model's endpoint cannot be reached: try again later, or check LLM_BASE_URL.",
-        RETRY_AFTER_SECONDS,
-    )
+class ModelOverloaded(ModelFailure):
+    """The model's endpoint is overloaded, or the quota is used up."""
+
+    status = 503
+    code = "model_overloaded"
+    detail = "The model's endpoint is overloaded or its quota is used up: try again after the time in Retry-After."
+
+    def __init__(self, retry_after: str | None) -> None:
+        super().__init__(headers={"Retry-After": str(_seconds(retry_after))})
 
 
-def bad_answer() -> ModelFailure:
-    """Something answered that is no chat completions endpoint, or not as one."""
-    return ModelFailure(
-        502,
-        "model_bad_answer",
-        "The model's endpoint did not answer as a chat completions API does: check LLM_BASE_URL.",
-    )
+class ModelTimeout(ModelFailure):
+    """The model did not respond in time."""
+
+    status = 504
+    code = "model_timeout"
+    detail = "The model did not respond in time: try again."
 
 
-def cut_short() -> ModelFailure:
-    """The stream ended in the middle of the reply."""
-    return ModelFailure(502, "model_cut_short", "The model stopped in the middle of its reply: try again.")
+class ModelFailed(ModelFailure):
+    """The model's endpoint reported an error of its own."""
+
+    code = "model_failed"
+    detail = "The model's endpoint failed: try again."
 
 
-def empty_reply() -> ModelFailure:
-    """The model ended its turn without a word."""
-    return ModelFailure(502, "model_empty_reply", "The model gave an empty reply: try again, or word it differently.")
+class ModelKeyRefused(ModelFailure):
+    """The model's endpoint does not accept the key."""
+
+    code = "model_key_refused"
+    detail = "The model's endpoint refused the key: check LLM_API_KEY or GEMINI_API_KEY."
 
 
-def misbehaved() -> ModelFailure:
-    """The model did what the agent cannot follow, such as calling a tool that is not there."""
-    return ModelFailure(502, "model_misbehaved", "The model's reply could not be used: try again.")
+class ModelUnknown(ModelFailure):
+    """The model's endpoint does not have the model."""
+
+    code = "model_unknown"
+    detail = "The model's endpoint does not know the model: check LLM_MODEL and LLM_BASE_URL."
 
 
-def too_many_calls() -> ModelFailure:
+class ModelRefusedRequest(ModelFailure):
+    """The model's endpoint rejected the request (another 4xx)."""
+
+    code = "model_refused_request"
+    detail = "The model's endpoint rejected the request: check the key, LLM_MODEL and LLM_BASE_URL."
+
+
+class ModelBadResponse(ModelFailure):
+    """The endpoint's response is not that of a chat completions API."""
+
+    code = "model_bad_answer"
+    detail = "The model's endpoint did not respond as a chat completions API does: check LLM_BASE_URL."
+
+
+class ModelCutShort(ModelFailure):
+    """The stream broke in the middle of the reply."""
+
+    code = "model_cut_short"
+    detail = "The model stopped in the middle of its reply: try again."
+
+
+class ModelEmptyReply(ModelFailure):
+    """The model ended its reply without any text."""
+
+    code = "model_empty_reply"
+    detail = "The model gave an empty reply: try again, or rephrase the message."
+
+
+class ModelMisbehaved(ModelFailure):
+    """The agent cannot use the model's reply, for example a call of a tool that does not exist."""
+
+    code = "model_misbehaved"
+    detail = "The model's reply could not be used: try again."
+
+
+class ModelToolLoop(ModelFailure):
     """The model called tools again and again without a reply."""
-    return ModelFailure(
-        502, "model_tool_loop", "The model kept calling tools without replying: try again, or word it differently."
-    )
+
+    code = "model_tool_loop"
+    detail = "The model kept calling tools without replying: try again, or rephrase the message."
 
 
-def _failed() -> ModelFailure:
-    return ModelFailure(502, "model_failed", "The model's endpoint failed: try again.")
+MODEL_FAILURES: tuple[type[ModelFailure], ...] = (
+    ModelUnreachable,
+    ModelOverloaded,
+    ModelTimeout,
+    ModelFailed,
+    ModelKeyRefused,
+    ModelUnknown,
+    ModelRefusedRequest,
+    ModelBadResponse,
+    ModelCutShort,
+    ModelEmptyReply,
+    ModelMisbehaved,
+    ModelToolLoop,
+)
+"""All of them, for the API's description."""
 
 
-def _of_status(status: int, headers: Mapping[str, str]) -> ModelFailure:
-    if status in (401, 403):
-        return ModelFailure(
-            502, "model_key_refused", "The model's endpoint refused the key: check LLM_API_KEY or GEMINI_API_KEY."
-        )
-    if status == 404:
-        return ModelFailure(
-            502, "model_unknown", "The model's endpoint does not know the model: check LLM_MODEL and LLM_BASE_URL."
-        )
-    if status in (429, 503, 529):
-        return ModelFailure(
-            503,
-            "model_overloaded",
-            "The model's endpoint is overloaded or its quota used up: try again after the time in Retry-After.",
-            _retry_after(headers.get("retry-after")),
-        )
-    if status in (408, 504):
-        return ModelFailure(504, "model_timeout", "The model did not answer in time: try again.")
-    if status >= 500:
-        return _failed()
-    return ModelFailure(
-        502,
-        "model_refused_request",
-        "The model's endpoint refused the request: check the key, LLM_MODEL and LLM_BASE_URL.",
-    )
-
-
-def _retry_after(value: str | None) -> int:
-    """The endpoint's own number of seconds; a date or nonsense counts as none."""
-    if value is None or not value.strip().isdecimal():
+def _seconds(retry_after: str | None) -> int:
+    """The endpoint's number of seconds within the limits; a date or any other text counts as no value."""
+    if retry_after is None or not retry_after.strip().isdecimal():
         return RETRY_AFTER_SECONDS
-    return min(max(int(value), 1), MAX_RETRY_AFTER_SECONDS)
+    return min(max(int(retry_after), 1), MAX_RETRY_AFTER_SECONDS)

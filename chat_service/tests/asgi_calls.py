@@ -1,4 +1,4 @@
-"""A request made to the app as a server makes it, so that a test sees each piece go out and can hang up."""
+"""Calls the app as a server does, so that a test sees each piece of the response and can disconnect."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from starlette.types import Message
 
 
 class StreamedCall:
-    """A POST whose answer's pieces are seen one by one."""
+    """A POST whose response is received piece by piece."""
 
     def __init__(self, app: FastAPI, path: str, body: dict[str, object], headers: dict[str, str] | None = None) -> None:
         self.pieces: list[str] = []
@@ -49,21 +49,21 @@ class StreamedCall:
 
     @property
     def text(self) -> str:
-        """All that came so far."""
+        """Everything received so far."""
         return "".join(self.pieces)
 
     def hang_up(self) -> None:
-        """The client goes away."""
+        """Disconnect."""
         self._gone.set()
 
     async def ended(self) -> str:
-        """The whole answer."""
+        """Wait for the end of the response and return it whole."""
         async with asyncio.timeout(5):
             await self._task
         return self.text
 
     async def until(self, fulfilled: Callable[[str], bool]) -> None:
-        """Wait until what came fulfils the condition."""
+        """Wait until the text received so far fulfils the condition."""
         async with asyncio.timeout(5), self._changed:
             await self._changed.wait_for(lambda: fulfilled(self.text))
 
@@ -84,6 +84,6 @@ class StreamedCall:
 
 
 async def settled() -> None:
-    """Let all run that can: nothing in these tests waits for a network."""
+    """Let all tasks run until each one waits. No task in these tests waits for a network."""
     for _ in range(200):
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The memory service as tests need it: its HTTP contract kept in a dictionary, and failures on demand."""
+"""A memory service for tests: it keeps the HTTP contract over a dictionary and fails on demand."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ import httpx
 
 Kind = Literal["profile", "history", "append", "summary", "ready"]
 Entry = dict[str, str | None]
-Answer = httpx.Response | Exception | Callable[[], Awaitable[httpx.Response]]
+ScriptedResponse = httpx.Response | Exception | Callable[[], Awaitable[httpx.Response]]
 
 _PREFIX = "/v1.0/invoke/agent-memory-service/method/"
 _ROUTES: list[tuple[Kind, str, str]] = [
@@ -27,7 +27,7 @@ _ROUTES: list[tuple[Kind, str, str]] = [
 
 @dataclass
 class Session:
-    """A session's messages, and what its turns and its summary are."""
+    """A session: its owner, epoch, messages and summary."""
 
     owner: str
     epoch: str = "e1"
@@ -36,35 +36,35 @@ class Session:
 
 
 class ScriptedMemory:
-    """Answers as the memory service does, unless told otherwise for the next calls of a kind."""
+    """Responds as the memory service does, unless a test scripts other responses for a kind of call."""
 
     def __init__(self) -> None:
         self.profiles: dict[str, dict[str, str]] = {}
         self.sessions: dict[str, Session] = {}
         self.requests: list[tuple[Kind, httpx.Request]] = []
         self.changed = asyncio.Condition()
-        self._next: defaultdict[Kind, deque[Answer]] = defaultdict(deque)
-        self._always: dict[Kind, Answer] = {}
+        self._next: defaultdict[Kind, deque[ScriptedResponse]] = defaultdict(deque)
+        self._always: dict[Kind, ScriptedResponse] = {}
 
-    def answer_next(self, kind: Kind, *answers: Answer) -> None:
-        """Give these answers to the next calls of this kind."""
-        self._next[kind].extend(answers)
+    def respond_next(self, kind: Kind, *responses: ScriptedResponse) -> None:
+        """Script the responses to the next calls of this kind."""
+        self._next[kind].extend(responses)
 
-    def answer_always(self, answer: Answer, *kinds: Kind) -> None:
-        """Give this answer to every call of these kinds from now on."""
+    def respond_always(self, response: ScriptedResponse, *kinds: Kind) -> None:
+        """Script the response to every further call of these kinds."""
         for kind in kinds:
-            self._always[kind] = answer
+            self._always[kind] = response
 
     def recover(self) -> None:
-        """Answer well again."""
+        """Drop the response scripted for every call."""
         self._always.clear()
 
     def calls(self, kind: Kind) -> list[httpx.Request]:
-        """The calls of a kind so far."""
+        """The calls of this kind so far."""
         return [request for called, request in self.requests if called == kind]
 
     def remember(self, session_id: str, owner: str, *said: tuple[str, str], turns: bool = True) -> None:
-        """Let a session hold these (role, content) messages, two to a turn, or without turn ids."""
+        """Store these (role, content) messages in a session, two for each turn, or without turn ids."""
         session = self.sessions.setdefault(session_id, Session(owner))
         for role, content in said:
             turn_id = f"t{len(session.entries) // 2}" if turns else None
@@ -76,7 +76,7 @@ class ScriptedMemory:
             await self.changed.wait_for(fulfilled)
 
     async def handle(self, request: httpx.Request) -> httpx.Response:
-        """Answer one call."""
+        """Respond to one call."""
         path = request.url.raw_path.decode().partition("?")[0].removeprefix(_PREFIX)
         kind, name = next(
             (kind, unquote(found[1]))
@@ -85,19 +85,19 @@ class ScriptedMemory:
         )
         self.requests.append((kind, request))
         try:
-            return await self._answer(kind, name, request)
+            return await self._respond(kind, name, request)
         finally:
             async with self.changed:
                 self.changed.notify_all()
 
-    async def _answer(self, kind: Kind, name: str, request: httpx.Request) -> httpx.Response:
-        told = self._next[kind].popleft() if self._next[kind] else self._always.get(kind)
-        if isinstance(told, Exception):
-            raise told
-        if isinstance(told, httpx.Response):
-            return told
-        if told is not None:
-            return await told()
+    async def _respond(self, kind: Kind, name: str, request: httpx.Request) -> httpx.Response:
+        scripted = self._next[kind].popleft() if self._next[kind] else self._always.get(kind)
+        if isinstance(scripted, Exception):
+            raise scripted
+        if isinstance(scripted, httpx.Response):
+            return scripted
+        if scripted is not None:
+            return await scripted()
         return self._well(kind, name, request)
 
     def _well(self, kind: Kind, name: str, request: httpx.Request) -> httpx.Response:
@@ -143,8 +143,8 @@ class ScriptedMemory:
         if recorded is None:
             session.entries += [{**json.loads(json.dumps(it)), "turn_id": body["turn_id"]} for it in body["entries"]]
             recorded = self._recorded(session, body["turn_id"]) or {}
-        answer = {**recorded, "session_id": name, "total": len(session.entries), "epoch": session.epoch}
-        return httpx.Response(200 if headers else 201, json=answer, headers=headers)
+        response = {**recorded, "session_id": name, "total": len(session.entries), "epoch": session.epoch}
+        return httpx.Response(200 if headers else 201, json=response, headers=headers)
 
     def _put_summary(self, name: str, body: dict[str, str | int]) -> httpx.Response:
         session = self.sessions[name]
@@ -162,7 +162,7 @@ class ScriptedMemory:
 
 
 def refusal(status: int, code: str) -> httpx.Response:
-    """An error as the memory service answers it."""
+    """An error of the memory service."""
     return httpx.Response(status, json={"detail": "what to do next", "code": code})
 
 

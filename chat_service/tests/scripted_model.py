@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint as tests need it: scripted answers on the wire, and a record of what was asked."""
+"""An OpenAI-compatible endpoint for tests: it sends scripted responses and records the requests."""
 
 import asyncio
 import json
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import httpx2
 
 Json = dict[str, object]
-Answer = httpx2.Response | Exception | Callable[[], Awaitable[httpx2.Response]]
+ScriptedResponse = httpx2.Response | Exception | Callable[[], Awaitable[httpx2.Response]]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request: its messages, and the whole of its body."""
+class RecordedRequest:
+    """One recorded request."""
 
     messages: list[Json]
     body: Json
@@ -22,39 +22,39 @@ class Asked:
 
 
 class ScriptedModel:
-    """Gives its scripted answers in turn, then the last one again; without any it replies `Good.`"""
+    """Sends its scripted responses in order. After them, and without any, it replies `Good.`"""
 
     def __init__(self) -> None:
-        self.asked: list[Asked] = []
+        self.requests: list[RecordedRequest] = []
         self.gate = asyncio.Event()
-        """Cleared, it holds all answers back."""
+        """While it is cleared, all responses are held back."""
         self.gate.set()
         self._changed = asyncio.Condition()
-        self._answers: deque[Answer] = deque()
+        self._responses: deque[ScriptedResponse] = deque()
 
-    def answer(self, *answers: Answer) -> None:
-        """Script the next answers."""
-        self._answers.extend(answers)
+    def respond_with(self, *responses: ScriptedResponse) -> None:
+        """Script the next responses."""
+        self._responses.extend(responses)
 
-    async def until_asked(self, times: int = 1) -> None:
-        """Wait for so many requests."""
+    async def until_requested(self, times: int = 1) -> None:
+        """Wait until this many requests have arrived."""
         async with asyncio.timeout(5), self._changed:
-            await self._changed.wait_for(lambda: len(self.asked) >= times)
+            await self._changed.wait_for(lambda: len(self.requests) >= times)
 
     async def handle(self, request: httpx2.Request) -> httpx2.Response:
-        """Answer one request."""
+        """Respond to one request."""
         body = json.loads(request.content)
-        self.asked.append(Asked(body["messages"], body, request.headers))
+        self.requests.append(RecordedRequest(body["messages"], body, request.headers))
         async with self._changed:
             self._changed.notify_all()
         await self.gate.wait()
-        told = self._answers.popleft() if self._answers else None
-        if isinstance(told, Exception):
-            raise told
-        if isinstance(told, httpx2.Response):
-            return told
-        if told is not None:
-            return await told()
+        scripted = self._responses.popleft() if self._responses else None
+        if isinstance(scripted, Exception):
+            raise scripted
+        if isinstance(scripted, httpx2.Response):
+            return scripted
+        if scripted is not None:
+            return await scripted()
         return streamed("Good", ".") if body.get("stream") else text("Good.")
 
 
@@ -64,7 +64,7 @@ def text(content: str | None, **message: object) -> httpx2.Response:
 
 
 def tool_call(arguments: str = "{}", name: str = "get_current_time") -> httpx2.Response:
-    """A whole answer that calls a tool."""
+    """A whole response that calls a tool."""
     return completion({"role": "assistant", "content": None, "tool_calls": [_call(name, arguments)]}, "tool_calls")
 
 
@@ -75,18 +75,18 @@ def completion(message: Json, finish_reason: str) -> httpx2.Response:
 
 
 def streamed(*pieces: str, finish_reason: str | None = "stop", done: bool = True) -> httpx2.Response:
-    """A reply in pieces; without finish reason and `done` it is cut."""
+    """A streamed reply; without finish reason and `done` it is cut off."""
     return events(text_events(*pieces, finish_reason=finish_reason, done=done))
 
 
 def streamed_tool_call(arguments: str = "{}") -> httpx2.Response:
-    """A streamed answer that calls the tool."""
+    """A streamed response that calls the time tool."""
     called: Json = {"role": "assistant", "tool_calls": [{"index": 0, **_call("get_current_time", arguments)}]}
     return events([chunk(called), chunk({}, "tool_calls"), b"data: [DONE]\n\n"])
 
 
 def text_events(*pieces: str, finish_reason: str | None = "stop", done: bool = True) -> list[bytes]:
-    """The events of a reply in pieces."""
+    """The events of a streamed reply."""
     said = [chunk({"role": "assistant", "content": piece}) for piece in pieces]
     ended = [chunk({}, finish_reason)] if finish_reason else []
     return [*said, *ended, *([b"data: [DONE]\n\n"] if done else [])]

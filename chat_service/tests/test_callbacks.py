@@ -1,4 +1,4 @@
-"""Replies that do not wait for the save, and the URL that is told what became of it."""
+"""Replies that do not wait for the save, and the notification of the callback URL."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ HELLO = {"user_id": "alice", "text": "Hello", "metadata": {"session_id": "s1"}, 
 
 
 class Receiver:
-    """Who the callbacks go to: answers with these statuses in turn, then 204."""
+    """The receiver of the callbacks: it responds with these statuses in order, then with 204."""
 
     def __init__(self) -> None:
         self.got: list[httpx.Request] = []
@@ -30,15 +30,15 @@ class Receiver:
         self._changed = asyncio.Condition()
 
     async def handle(self, request: httpx.Request) -> httpx.Response:
-        """Take one callback."""
+        """Record one callback."""
         self.got.append(request)
         async with self._changed:
             self._changed.notify_all()
         status = self.statuses.pop(0) if self.statuses else 204
         return httpx.Response(status, headers={"location": "https://elsewhere.test/"} if status == 302 else {})
 
-    async def until_told(self, times: int = 1) -> httpx.Request:
-        """Wait for so many callbacks; the last one."""
+    async def until_notified(self, times: int = 1) -> httpx.Request:
+        """Wait for this many callbacks and return the last one."""
         async with asyncio.timeout(5), self._changed:
             await self._changed.wait_for(lambda: len(self.got) >= times)
         return self.got[-1]
@@ -65,7 +65,7 @@ def settings() -> Settings:
 
 @pytest.fixture
 def app(settings: Settings, memory: ScriptedMemory, model: ScriptedModel, receiver: Receiver) -> FastAPI:
-    """The service, with the receiver for its callbacks."""
+    """The service with the receiver for its callbacks."""
     return create_app(
         settings,
         memory_transport=httpx.MockTransport(memory.handle),
@@ -77,7 +77,7 @@ def app(settings: Settings, memory: ScriptedMemory, model: ScriptedModel, receiv
 async def test_reply_does_not_wait_for_the_save(
     client: httpx.AsyncClient, memory: ScriptedMemory, receiver: Receiver, settings: Settings
 ) -> None:
-    """The reply comes while the save is pending; saved, the URL is told so, signed."""
+    """The reply is sent while the save is pending. After the save, the URL gets a signed notification."""
     go_on = asyncio.Event()
 
     async def slowly() -> httpx.Response:
@@ -85,45 +85,45 @@ async def test_reply_does_not_wait_for_the_save(
         return await memory.handle(memory.calls("append")[-1])
 
     settings.callback_save_timeout_seconds = 5
-    memory.answer_next("append", slowly)
+    memory.respond_next("append", slowly)
     reply = (await client.post("/chat/", json=HELLO)).json()
     assert (reply["reply"], reply["metadata"]["history"]) == ("Good.", "pending")
     assert receiver.got == []
     go_on.set()
-    told = await receiver.until_told()
-    event = Webhook(SECRET).verify(told.content, dict(told.headers))
-    assert (event["type"], str(told.url)) == ("turn.saved", URL)
+    callback = await receiver.until_notified()
+    event = Webhook(SECRET).verify(callback.content, dict(callback.headers))
+    assert (event["type"], str(callback.url)) == ("turn.saved", URL)
     assert event["data"] == {**reply, "metadata": {**reply["metadata"], "history": "saved"}}
-    assert told.headers["webhook-id"] == reply["metadata"]["turn_id"]
+    assert callback.headers["webhook-id"] == reply["metadata"]["turn_id"]
 
 
-async def test_failed_save_is_told_and_logged(
+async def test_failed_save_is_reported_and_logged(
     client: httpx.AsyncClient, memory: ScriptedMemory, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A save that failed for its whole time is told with the code, and logged by its ids."""
+    """A save that fails until its time limit is reported with its code, and logged with its ids."""
     caplog.set_level(logging.INFO)
-    memory.answer_always(sidecar_failure(), "append")
+    memory.respond_always(sidecar_failure(), "append")
     reply = (await client.post("/chat/", json=HELLO)).json()
-    event = json.loads((await receiver.until_told()).content)
+    event = json.loads((await receiver.until_notified()).content)
     assert (event["type"], event["data"]["metadata"]["history"]) == ("turn.not_saved", "not_saved")
     assert event["data"]["metadata"]["code"] == "memory_unavailable"
     line = next(record.getMessage() for record in caplog.records if "late save" in record.getMessage())
     assert f"session=s1 turn_id={reply['metadata']['turn_id']}" in line
 
 
-async def test_refused_save_is_told(client: httpx.AsyncClient, memory: ScriptedMemory, receiver: Receiver) -> None:
-    """A save that memory refuses is told at once."""
-    memory.answer_always(refusal(410, "session_deleted"), "append")
+async def test_rejected_save_is_reported(client: httpx.AsyncClient, memory: ScriptedMemory, receiver: Receiver) -> None:
+    """A save that memory rejects is reported at once."""
+    memory.respond_always(refusal(410, "session_deleted"), "append")
     await client.post("/chat/", json=HELLO)
-    event = json.loads((await receiver.until_told()).content)
+    event = json.loads((await receiver.until_notified()).content)
     assert event["data"]["metadata"]["code"] == "session_deleted"
 
 
-async def test_callback_is_repeated_until_it_is_taken(client: httpx.AsyncClient, receiver: Receiver) -> None:
-    """A receiver that fails is told again, the same event under the same id, newly signed."""
+async def test_callback_is_retried_until_it_succeeds(client: httpx.AsyncClient, receiver: Receiver) -> None:
+    """A callback that fails is sent again: the same event with the same id and a new signature."""
     receiver.statuses = [500, 302]
     await client.post("/chat/", json=HELLO)
-    await receiver.until_told(3)
+    await receiver.until_notified(3)
     assert len({request.headers["webhook-id"] for request in receiver.got}) == 1
     assert len({request.content for request in receiver.got}) == 1
     assert {request.url.host for request in receiver.got} == {"hooks.test"}
@@ -132,30 +132,30 @@ async def test_callback_is_repeated_until_it_is_taken(client: httpx.AsyncClient,
 async def test_callback_is_given_up(
     client: httpx.AsyncClient, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After its attempts the callback is given up, which is logged."""
+    """After its last attempt a callback is given up and logged."""
     receiver.statuses = [500] * 9
     await client.post("/chat/", json=HELLO)
-    await receiver.until_told(3)
+    await receiver.until_notified(3)
     await asyncio.sleep(0)
     assert len(receiver.got) == 3
     assert "callback not delivered" in caplog.text
 
 
-async def test_gone_receiver_is_left_alone(client: httpx.AsyncClient, receiver: Receiver) -> None:
-    """410 means that the receiver wants no more."""
+async def test_gone_receiver_gets_no_retry(client: httpx.AsyncClient, receiver: Receiver) -> None:
+    """A receiver that responds 410 gets no further attempts."""
     receiver.statuses = [410]
     await client.post("/chat/", json=HELLO)
-    await receiver.until_told()
+    await receiver.until_notified()
     await asyncio.sleep(0)
     assert len(receiver.got) == 1
 
 
-async def test_repeated_turn_is_told_again(client: httpx.AsyncClient, receiver: Receiver) -> None:
-    """A repeated key's reply is saved already; its URL is told so under the same id."""
+async def test_repeated_turn_is_notified_again(client: httpx.AsyncClient, receiver: Receiver) -> None:
+    """A repeated request, whose turn is already saved, is notified again with the same id."""
     for _ in range(2):
         await client.post("/chat/", json=HELLO, headers={"Idempotency-Key": "k1"})
-        await receiver.until_told(len(receiver.got) or 1)
-    await receiver.until_told(2)
+        await receiver.until_notified(len(receiver.got) or 1)
+    await receiver.until_notified(2)
     assert len({request.headers["webhook-id"] for request in receiver.got}) == 1
 
 
@@ -170,29 +170,29 @@ async def test_repeated_turn_is_told_again(client: httpx.AsyncClient, receiver: 
         "http://local.test/",
     ],
 )
-async def test_other_hosts_are_refused(client: httpx.AsyncClient, model: ScriptedModel, url: str) -> None:
-    """A host that is not allowed is refused before anything is done, and the answer says how to allow it."""
-    answer = await client.post("/chat/", json={**HELLO, "callback_url": url})
-    assert (answer.status_code, answer.json()["code"]) == (422, "callback_not_allowed")
-    assert "CALLBACK_ALLOWED_HOSTS" in answer.json()["detail"]
-    assert model.asked == []
+async def test_other_hosts_are_rejected(client: httpx.AsyncClient, model: ScriptedModel, url: str) -> None:
+    """A host that is not allowed is rejected before the model is asked; the error says how to allow it."""
+    response = await client.post("/chat/", json={**HELLO, "callback_url": url})
+    assert (response.status_code, response.json()["code"]) == (422, "callback_not_allowed")
+    assert "CALLBACK_ALLOWED_HOSTS" in response.json()["detail"]
+    assert model.requests == []
 
 
 @pytest.mark.parametrize("url", ["ftp://hooks.test/", "hooks", 5])
-async def test_what_is_no_url_is_refused(client: httpx.AsyncClient, url: object) -> None:
-    """A callback goes to an http(s) URL."""
-    answer = await client.post("/chat/", json={**HELLO, "callback_url": url})
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+async def test_other_urls_are_rejected(client: httpx.AsyncClient, url: object) -> None:
+    """A callback URL that is not an http(s) URL is rejected."""
+    response = await client.post("/chat/", json={**HELLO, "callback_url": url})
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
 
 
-async def test_allowed_port_is_taken(client: httpx.AsyncClient, receiver: Receiver) -> None:
-    """`host:port` in the settings allows that port."""
+async def test_allowed_port_is_accepted(client: httpx.AsyncClient, receiver: Receiver) -> None:
+    """A `host:port` in the settings allows that port."""
     await client.post("/chat/", json={**HELLO, "callback_url": "http://local.test:9000/x"})
-    assert (await receiver.until_told()).url == "http://local.test:9000/x"
+    assert (await receiver.until_notified()).url == "http://local.test:9000/x"
 
 
 async def test_none_is_allowed_by_default(memory: ScriptedMemory, model: ScriptedModel) -> None:
-    """Without settings no callback is taken."""
+    """Without the settings every callback URL is rejected."""
     app = create_app(
         Settings(llm_base_url="http://model.test/v1", llm_model="scripted"),
         memory_transport=httpx.MockTransport(memory.handle),
@@ -203,7 +203,7 @@ async def test_none_is_allowed_by_default(memory: ScriptedMemory, model: Scripte
 
 
 async def test_stream_may_have_a_callback_too(client: httpx.AsyncClient, receiver: Receiver) -> None:
-    """On the stream `done` does not wait for the save either."""
-    answer = await client.post("/chat/stream", json=HELLO)
-    assert '"history":"pending"' in answer.text
-    assert json.loads((await receiver.until_told()).content)["type"] == "turn.saved"
+    """On the stream, `done` does not wait for the save either."""
+    response = await client.post("/chat/stream", json=HELLO)
+    assert '"history":"pending"' in response.text
+    assert json.loads((await receiver.until_notified()).content)["type"] == "turn.saved"

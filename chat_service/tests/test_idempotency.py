@@ -9,24 +9,24 @@ from models import Message, MessageMetadata
 from tests.asgi_calls import settled
 from tests.scripted_memory import ScriptedMemory, sidecar_failure
 from tests.scripted_model import ScriptedModel, text
-from turn.request import turn_request
+from turn.request import TurnRequest
 
 KEY = {"Idempotency-Key": "k1"}
 HELLO = {"user_id": "alice", "text": "Hello"}
 
 
 async def test_repeated_key_gets_the_recorded_reply(client: httpx.AsyncClient, model: ScriptedModel) -> None:
-    """Repeated, the request gets the same body again: reply, session, turn and time."""
-    model.answer(text("First."), text("Second."))
+    """A repeated request gets the same body: reply, session, turn and time."""
+    model.respond_with(text("First."), text("Second."))
     first = await client.post("/chat/", json=HELLO, headers=KEY)
     again = await client.post("/chat/", json=HELLO, headers=KEY)
     assert first.json() == again.json()
-    assert len(model.asked) == 1
+    assert len(model.requests) == 1
 
 
 async def test_repeated_key_on_the_stream(client: httpx.AsyncClient, model: ScriptedModel) -> None:
-    """On the stream a repeated key gives the whole reply as one `delta`, then `done`."""
-    model.answer(text("First of all."))
+    """On the stream, a repeated key gives the whole reply as one `delta`, then `done`."""
+    model.respond_with(text("First of all."))
     first = await client.post("/chat/", json=HELLO, headers=KEY)
     again = await client.post("/chat/stream", json=HELLO, headers=KEY)
     assert again.text.count("event: delta") == 1
@@ -35,55 +35,55 @@ async def test_repeated_key_on_the_stream(client: httpx.AsyncClient, model: Scri
 
 
 @pytest.mark.parametrize("paths", [("/chat/", "/chat/"), ("/chat/", "/chat/stream"), ("/chat/stream", "/chat/")])
-async def test_requests_at_once_share_one_turn(
+async def test_concurrent_requests_share_one_turn(
     client: httpx.AsyncClient, model: ScriptedModel, memory: ScriptedMemory, paths: tuple[str, str]
 ) -> None:
     """Two requests with one key at the same time ask the model once and get the same reply."""
     model.gate.clear()
     first = asyncio.create_task(client.post(paths[0], json=HELLO, headers=KEY))
-    await model.until_asked()
+    await model.until_requested()
     second = asyncio.create_task(client.post(paths[1], json=HELLO, headers=KEY))
     await settled()
     model.gate.set()
-    answers = await asyncio.gather(first, second)
-    assert all("Good." in answer.text for answer in answers)
-    assert len(model.asked) == 1
+    responses = await asyncio.gather(first, second)
+    assert all("Good." in response.text for response in responses)
+    assert len(model.requests) == 1
     assert len(memory.calls("append")) == 1
 
 
-async def test_other_text_is_refused_while_the_first_runs(client: httpx.AsyncClient, model: ScriptedModel) -> None:
-    """A request with the key of a running turn, but another text, is refused."""
+async def test_other_text_is_rejected_while_the_first_runs(client: httpx.AsyncClient, model: ScriptedModel) -> None:
+    """A request with the key of a running turn and another text is rejected."""
     model.gate.clear()
     first = asyncio.create_task(client.post("/chat/", json=HELLO, headers=KEY))
-    await model.until_asked()
+    await model.until_requested()
     other = {
         **HELLO,
-        "metadata": {"session_id": turn_request(Message.model_validate(HELLO), "k1").session_id},
+        "metadata": {"session_id": TurnRequest.from_message(Message.model_validate(HELLO), "k1").session_id},
         "text": "Bye",
     }
-    answer = await client.post("/chat/", json=other, headers=KEY)
-    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+    response = await client.post("/chat/", json=other, headers=KEY)
+    assert (response.status_code, response.json()["code"]) == (422, "idempotency_key_reused")
     model.gate.set()
     assert (await first).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])
-async def test_key_with_another_text_is_refused(client: httpx.AsyncClient, model: ScriptedModel, path: str) -> None:
-    """A key belongs to its text: with another one it is the client's mistake."""
+async def test_key_with_another_text_is_rejected(client: httpx.AsyncClient, model: ScriptedModel, path: str) -> None:
+    """A key that was used with another text is rejected."""
     await client.post("/chat/", json=HELLO, headers=KEY)
-    answer = await client.post(path, json={**HELLO, "text": "Bye"}, headers=KEY)
-    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
-    assert len(model.asked) == 1
+    response = await client.post(path, json={**HELLO, "text": "Bye"}, headers=KEY)
+    assert (response.status_code, response.json()["code"]) == (422, "idempotency_key_reused")
+    assert len(model.requests) == 1
 
 
-async def test_stored_reply_goes_out_when_another_replica_was_first(
+async def test_recorded_reply_is_sent_when_another_replica_was_first(
     client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel
 ) -> None:
-    """Two replicas asked their models: what the append finds recorded is what both answer."""
-    turn = turn_request(Message.model_validate(HELLO), "k1")
+    """If two replicas ran the same turn, both send the reply that was recorded first."""
+    turn = TurnRequest.from_message(Message.model_validate(HELLO), "k1")
     model.gate.clear()
     ours = asyncio.create_task(client.post("/chat/", json=HELLO, headers=KEY))
-    await model.until_asked()
+    await model.until_requested()
     memory.remember(turn.session_id, "alice", ("user", "Hello"), ("assistant", "Theirs."))
     for entry in memory.sessions[turn.session_id].entries:
         entry["turn_id"] = turn.turn_id
@@ -92,70 +92,76 @@ async def test_stored_reply_goes_out_when_another_replica_was_first(
     assert (body["reply"], body["metadata"]["history"], body["metadata"]["timestamp"]) == ("Theirs.", "saved", "then")
 
 
-async def test_turn_that_was_not_saved_is_taken_again(
+async def test_turn_that_was_not_saved_runs_again(
     client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel
 ) -> None:
-    """A key holds for saved turns: after a failed save the model is asked again, and then it holds."""
-    memory.answer_always(sidecar_failure(), "append")
+    """A key holds for saved turns only: after a failed save the model is asked again."""
+    memory.respond_always(sidecar_failure(), "append")
     assert (await client.post("/chat/", json=HELLO, headers=KEY)).json()["metadata"]["history"] == "not_saved"
     memory.recover()
     assert (await client.post("/chat/", json=HELLO, headers=KEY)).json()["metadata"]["history"] == "saved"
     await client.post("/chat/", json=HELLO, headers=KEY)
-    assert len(model.asked) == 2
+    assert len(model.requests) == 2
 
 
 async def test_failure_is_not_remembered(client: httpx.AsyncClient, model: ScriptedModel) -> None:
-    """A turn that failed may be tried again with its key."""
-    model.answer(text(""))
+    """A turn that failed can be tried again with its key."""
+    model.respond_with(text(""))
     assert (await client.post("/chat/", json=HELLO, headers=KEY)).status_code == 502
     assert (await client.post("/chat/", json=HELLO, headers=KEY)).status_code == 200
 
 
 def test_ids_are_scoped() -> None:
-    """A derived id is the same for the same request, and another for another user, session or key."""
+    """A derived id is the same for the same request and differs for another user, session or key."""
     alice, bob = (Message(user_id=user, text="Hello") for user in ("alice", "bob"))
     elsewhere, theirs = (
         Message(user_id=user, text="Hello", metadata=MessageMetadata(session_id="s1")) for user in ("alice", "bob")
     )
-    first, again = turn_request(alice, "k1"), turn_request(alice, "k1")
+    first, again = TurnRequest.from_message(alice, "k1"), TurnRequest.from_message(alice, "k1")
     assert (first.session_id, first.turn_id) == (again.session_id, again.turn_id)
-    others = [turn_request(bob, "k1"), turn_request(alice, "k2"), turn_request(elsewhere, "k1")]
-    others.append(turn_request(theirs, "k1"))
+    others = [
+        TurnRequest.from_message(bob, "k1"),
+        TurnRequest.from_message(alice, "k2"),
+        TurnRequest.from_message(elsewhere, "k1"),
+    ]
+    others.append(TurnRequest.from_message(theirs, "k1"))
     assert len({turn.turn_id for turn in [first, *others]}) == 5
     assert first.session_id not in {turn.session_id for turn in others}
 
 
-async def test_turns_without_a_key_are_all_taken(client: httpx.AsyncClient, model: ScriptedModel) -> None:
+async def test_turns_without_a_key_all_run(client: httpx.AsyncClient, model: ScriptedModel) -> None:
     """Without a key the same text is a new turn each time."""
     body = {**HELLO, "metadata": {"session_id": "s1"}}
-    answers = [await client.post("/chat/", json=body) for _ in range(2)]
-    assert answers[0].json()["metadata"]["turn_id"] != answers[1].json()["metadata"]["turn_id"]
-    assert len(model.asked) == 2
+    responses = [await client.post("/chat/", json=body) for _ in range(2)]
+    assert responses[0].json()["metadata"]["turn_id"] != responses[1].json()["metadata"]["turn_id"]
+    assert len(model.requests) == 2
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256])
-async def test_bad_key_is_refused(client: httpx.AsyncClient, key: str) -> None:
+async def test_bad_key_is_rejected(client: httpx.AsyncClient, key: str) -> None:
     """A key is 1 to 255 characters."""
     assert (await client.post("/chat/", json=HELLO, headers={"Idempotency-Key": key})).status_code == 422
 
 
-async def test_client_that_gives_up_leaves_the_turn_to_the_others(
+async def test_disconnected_client_does_not_end_a_shared_turn(
     client: httpx.AsyncClient, model: ScriptedModel, memory: ScriptedMemory
 ) -> None:
-    """One of two clients of a turn goes away: the other still gets the reply, of the same turn."""
+    """If one of two clients of a turn disconnects, the other still gets the turn's reply."""
     model.gate.clear()
     first, second = (asyncio.create_task(client.post("/chat/", json=HELLO, headers=KEY)) for _ in range(2))
-    await model.until_asked()
+    await model.until_requested()
     await settled()
     first.cancel()
     await asyncio.wait([first])
     model.gate.set()
     assert (await second).json()["reply"] == "Good."
-    assert (len(model.asked), len(memory.calls("append"))) == (1, 1)
+    assert (len(model.requests), len(memory.calls("append"))) == (1, 1)
 
 
 @pytest.mark.parametrize("session_id", ["", None])
-async def test_empty_session_id_is_none(client: httpx.AsyncClient, memory: ScriptedMemory, session_id: str) -> None:
-    """A session just made up has no history to read, whether its id was left out or empty."""
+async def test_empty_session_id_counts_as_missing(
+    client: httpx.AsyncClient, memory: ScriptedMemory, session_id: str
+) -> None:
+    """A new session's history is not read, whether its id was missing or empty."""
     await client.post("/chat/", json={"user_id": "alice", "text": "Hello", "metadata": {"session_id": session_id}})
     assert memory.calls("history") == []

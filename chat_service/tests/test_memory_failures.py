@@ -1,4 +1,4 @@
-"""When memory fails, in part or whole, the reply still comes and says so."""
+"""If memory fails, partly or wholly, the reply is still sent and reports it."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from tests.scripted_model import ScriptedModel
 
 HELLO = {"user_id": "alice", "text": "Hello", "metadata": {"session_id": "s1"}}
 KINDS: list[Kind] = ["profile", "history", "append"]
-DROPPED = httpx.ConnectTimeout("sent, and never answered")
+DROPPED = httpx.ConnectTimeout("sent, but no response")
 
 
 @pytest.mark.parametrize("kinds", [["profile"], ["history"], ["append"], ["profile", "history"], KINDS])
@@ -22,51 +22,51 @@ DROPPED = httpx.ConnectTimeout("sent, and never answered")
     [DROPPED, sidecar_failure(), refusal(503, "store_unavailable"), httpx.Response(431, text="too large")],
     ids=["dropped", "sidecar", "store", "plain text"],
 )
-async def test_reply_comes_without_memory(
+async def test_reply_is_sent_without_memory(
     client: httpx.AsyncClient, memory: ScriptedMemory, kinds: list[Kind], failure: httpx.Response | Exception
 ) -> None:
-    """Profile, history and save may fail alone and together: the reply comes, and its metadata says what failed."""
+    """If profile, history or save fail, alone or together, the reply is sent and its metadata reports it."""
     memory.remember("s1", "alice", ("user", "Hi"), ("assistant", "Hi"))
-    memory.answer_always(failure, *kinds)
-    answer = await client.post("/chat/", json=HELLO)
-    metadata = answer.json()["metadata"]
-    assert (answer.status_code, answer.json()["reply"]) == (200, "Good.")
+    memory.respond_always(failure, *kinds)
+    response = await client.post("/chat/", json=HELLO)
+    metadata = response.json()["metadata"]
+    assert (response.status_code, response.json()["reply"]) == (200, "Good.")
     assert metadata["history"] == ("not_saved" if "append" in kinds else "saved")
     assert ("code" in metadata) == ("append" in kinds)
     is_refused = isinstance(failure, httpx.Response) and failure.status_code < 500
     assert metadata["memory"] == ("ok" if kinds == ["append"] and is_refused else "unavailable")
 
 
-async def test_defaults_stand_in_for_the_profile(
+async def test_defaults_replace_the_profile(
     client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel
 ) -> None:
-    """Without a profile the tutorial's defaults are used, and the history that could be read still counts."""
+    """If the profile cannot be read, the tutorial's defaults replace it; the history is still used."""
     memory.remember("s1", "alice", ("user", "Hi"), ("assistant", "Hi"))
-    memory.answer_next("profile", sidecar_failure())
+    memory.respond_next("profile", sidecar_failure())
     await client.post("/chat/", json=HELLO)
-    system, *said = model.asked[0].messages
+    system, *said = model.requests[0].messages
     assert '{"name": "alice", "preferred_style": "casual", "goal": "chat"}' in str(system["content"])
     assert [message["content"] for message in said] == ["Hi", "Hi", "Hello"]
 
 
 @pytest.mark.parametrize(("status", "code"), [(403, "not_owner"), (410, "session_deleted")])
-async def test_refused_session_is_not_answered(
+async def test_rejected_session_gets_no_reply(
     client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel, status: int, code: str
 ) -> None:
-    """Another user's session, and a deleted one, are refused before the model is asked."""
-    memory.answer_next("history", refusal(status, code))
-    answer = await client.post("/chat/", json=HELLO)
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert model.asked == []
+    """Another user's session and a deleted session are rejected before the model is asked."""
+    memory.respond_next("history", refusal(status, code))
+    response = await client.post("/chat/", json=HELLO)
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert model.requests == []
     assert memory.calls("append") == []
 
 
 @pytest.mark.parametrize(("status", "code"), [(403, "not_owner"), (410, "session_deleted"), (422, "invalid_request")])
-async def test_refusal_at_the_append_is_told(
+async def test_rejection_of_the_append_is_reported(
     client: httpx.AsyncClient, memory: ScriptedMemory, status: int, code: str
 ) -> None:
-    """A session lost while the model thought: the reply goes out, not saved, with the code, after one attempt."""
-    memory.answer_always(refusal(status, code), "append")
+    """If memory rejects the append, the reply is sent as not saved, with the code, after one attempt."""
+    memory.respond_always(refusal(status, code), "append")
     metadata = (await client.post("/chat/", json=HELLO)).json()["metadata"]
     assert (metadata["history"], metadata["code"], metadata["memory"]) == ("not_saved", code, "ok")
     assert len(memory.calls("append")) == 1
@@ -76,22 +76,22 @@ async def test_refusal_at_the_append_is_told(
 async def test_save_is_retried(
     client: httpx.AsyncClient, memory: ScriptedMemory, failure: httpx.Response | Exception
 ) -> None:
-    """A failed append is repeated under its turn id, so the turn is in the history once."""
-    memory.answer_next("append", failure)
+    """A failed append is retried with its turn id, so the turn is in the history once."""
+    memory.respond_next("append", failure)
     assert (await client.post("/chat/", json=HELLO)).json()["metadata"]["history"] == "saved"
     assert len(memory.calls("append")) == 2
     assert len(memory.sessions["s1"].entries) == 2
 
 
-async def test_append_that_was_done_and_lost_is_found(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
-    """An append whose answer got lost is found again by its repetition: saved, once."""
+async def test_append_with_a_lost_response_is_found(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
+    """An append that was executed but lost its response is found by the retry: saved, once."""
 
     async def done_and_lost() -> httpx.Response:
         request = memory.calls("append")[-1]
         await memory.handle(request)
         raise DROPPED
 
-    memory.answer_next("append", done_and_lost)
+    memory.respond_next("append", done_and_lost)
     assert (await client.post("/chat/", json=HELLO)).json()["metadata"]["history"] == "saved"
     assert len(memory.sessions["s1"].entries) == 2
 
@@ -100,33 +100,33 @@ async def test_append_that_was_done_and_lost_is_found(client: httpx.AsyncClient,
 async def test_hanging_memory_is_given_up(
     memory: ScriptedMemory, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch, kind: Kind
 ) -> None:
-    """A memory service that never answers costs a call's time limit, not the reply."""
+    """A memory service that never responds delays the reply by a call's time limit, no more."""
     monkeypatch.setattr("memory_client.CALL_TIMEOUT_SECONDS", 0.02)
-    memory.answer_always(_hang, kind)
+    memory.respond_always(_hang, kind)
     app = create_app(
         Settings(llm_base_url="http://model.test/v1", llm_model="scripted", save_timeout_seconds=0.05),
         memory_transport=httpx.MockTransport(memory.handle),
         model_transport=httpx2.MockTransport(model.handle),
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://chat.test") as client:
-        answer = await client.post("/chat/", json=HELLO)
-    assert (answer.status_code, answer.json()["metadata"]["memory"]) == (200, "unavailable")
+        response = await client.post("/chat/", json=HELLO)
+    assert (response.status_code, response.json()["metadata"]["memory"]) == (200, "unavailable")
 
 
 @pytest.mark.parametrize("kind", ["profile", "history"])
-async def test_answer_of_another_shape_is_a_failure(
+async def test_response_of_another_shape_is_a_failure(
     client: httpx.AsyncClient, memory: ScriptedMemory, kind: Kind
 ) -> None:
-    """An answer that is not the memory service's is a failure, not an empty profile or history."""
-    memory.answer_next(kind, httpx.Response(200, json={"hello": "world"}))
+    """A response of another shape is a failure, not an empty profile or history."""
+    memory.respond_next(kind, httpx.Response(200, json={"hello": "world"}))
     assert (await client.post("/chat/", json=HELLO)).json()["metadata"]["memory"] == "unavailable"
 
 
 async def test_readiness_follows_the_memory_service(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
-    """Ready means that memory can be reached through the sidecar; the answer is kept for a moment."""
-    memory.answer_next("ready", refusal(503, "store_unavailable"))
-    answer = await client.get("/health/ready")
-    assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+    """Readiness is that of the memory service; the result is reused for a moment."""
+    memory.respond_next("ready", refusal(503, "store_unavailable"))
+    response = await client.get("/health/ready")
+    assert (response.status_code, response.json()["code"]) == (503, "store_unavailable")
     assert (await client.get("/health/ready")).status_code == 503
     assert len(memory.calls("ready")) == 1
     assert (await client.get("/health/live")).status_code == 200
@@ -135,27 +135,27 @@ async def test_readiness_follows_the_memory_service(client: httpx.AsyncClient, m
 async def test_readiness_is_asked_again(
     client: httpx.AsyncClient, memory: ScriptedMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When memory is back, the service is ready again."""
+    """When memory recovers, the service is ready again."""
     monkeypatch.setattr("health.CACHED_SECONDS", 0.0)
-    memory.answer_next("ready", sidecar_failure())
+    memory.respond_next("ready", sidecar_failure())
     statuses = [(await client.get("/health/ready")).status_code for _ in range(2)]
     assert statuses == [503, 200]
 
 
-async def test_reply_at_the_last_moment_goes_out(
+async def test_reply_at_the_last_moment_is_sent(
     memory: ScriptedMemory, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A reply that is ready is not lost to the turn's time limit: it goes out, not saved where memory hangs."""
-    monkeypatch.setattr("turn.pipeline.LEAST_SAVE_SECONDS", 0.05, raising=False)
-    memory.answer_always(_hang, "append")
+    """A reply that arrives just before the turn's time limit is sent, as not saved if memory hangs."""
+    monkeypatch.setattr("turn.pipeline.MIN_SAVE_SECONDS", 0.05)
+    memory.respond_always(_hang, "append")
     app = create_app(
         Settings(llm_base_url="http://model.test/v1", llm_model="scripted", turn_timeout_seconds=0.3),
         memory_transport=httpx.MockTransport(memory.handle),
         model_transport=httpx2.MockTransport(model.handle),
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://chat.test") as client:
-        answer = await client.post("/chat/", json=HELLO)
-    assert (answer.status_code, answer.json()["metadata"]["history"]) == (200, "not_saved")
+        response = await client.post("/chat/", json=HELLO)
+    assert (response.status_code, response.json()["metadata"]["history"]) == (200, "not_saved")
 
 
 async def _hang() -> httpx.Response:

@@ -1,4 +1,4 @@
-"""What a client is told when the model fails, each way an endpoint can; nothing is saved, nothing leaks."""
+"""Every way in which a model can fail: the client gets a clear status, nothing is saved, nothing leaks."""
 
 import asyncio
 import logging
@@ -12,8 +12,8 @@ from main import create_app
 from settings import Settings
 from tests.scripted_memory import ScriptedMemory
 from tests.scripted_model import (
-    Answer,
     ScriptedModel,
+    ScriptedResponse,
     completion,
     events,
     streamed,
@@ -30,12 +30,12 @@ HELLO = {"user_id": "alice", "text": "Hello"}
 
 
 def refused(status: int, **headers: str) -> httpx2.Response:
-    """An endpoint's error, with words that must not get out."""
+    """An endpoint's error with text that must not leak."""
     return httpx2.Response(status, json={"error": {"message": LEAK}}, headers=headers)
 
 
 BROKEN = httpx2.ConnectError(LEAK)
-Failures = dict[str, tuple[list[Answer], int, str]]
+Failures = dict[str, tuple[list[ScriptedResponse], int, str]]
 FAILURES: Failures = {
     "refused key": ([refused(401)], 502, "model_key_refused"),
     "unknown model": ([refused(404)], 502, "model_unknown"),
@@ -71,67 +71,67 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("path", "answers", "status", "code"), CASES)
+@pytest.mark.parametrize(("path", "responses", "status", "code"), CASES)
 async def test_failure_has_its_status(
     client: httpx.AsyncClient,
     memory: ScriptedMemory,
     model: ScriptedModel,
     caplog: pytest.LogCaptureFixture,
     path: str,
-    answers: list[Answer],
+    responses: list[ScriptedResponse],
     status: int,
     code: str,
 ) -> None:
-    """Each failure has its status and code, on the stream too; nothing is saved and no word of the endpoint told."""
+    """Each failure has its status and code, also on the stream; nothing is saved and no text of the endpoint leaks."""
     caplog.set_level(logging.DEBUG)
-    model.answer(*answers)
-    answer = await client.post(path, json=HELLO)
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert ("retry-after" in answer.headers) == (status == 503)
+    model.respond_with(*responses)
+    response = await client.post(path, json=HELLO)
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert ("retry-after" in response.headers) == (status == 503)
     assert memory.calls("append") == []
-    assert LEAK not in answer.text + caplog.text
+    assert LEAK not in response.text + caplog.text
     assert f"code={code}" in caplog.text
 
 
 async def test_retry_after_of_the_endpoint_is_passed_on(client: httpx.AsyncClient, model: ScriptedModel) -> None:
-    """Asked to wait longer than a moment, the client is told so at once instead of being kept waiting."""
-    model.answer(refused(429, **{"retry-after": "30"}))
-    answer = await client.post("/chat/", json=HELLO)
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
-    assert len(model.asked) == 1
+    """A long Retry-After of the endpoint is passed to the client at once."""
+    model.respond_with(refused(429, **{"retry-after": "30"}))
+    response = await client.post("/chat/", json=HELLO)
+    assert (response.status_code, response.headers["retry-after"]) == (503, "30")
+    assert len(model.requests) == 1
 
 
 @pytest.mark.parametrize("first", [refused(429), refused(500), refused(429, **{"retry-after": "0"}), BROKEN])
 @pytest.mark.parametrize("path", PATHS)
-async def test_passing_failure_is_retried(
-    client: httpx.AsyncClient, model: ScriptedModel, first: Answer, path: str
+async def test_transient_failure_is_retried(
+    client: httpx.AsyncClient, model: ScriptedModel, first: ScriptedResponse, path: str
 ) -> None:
-    """Where nothing was produced the model is asked again, and the client sees nothing of it."""
-    model.answer(first)
-    answer = await client.post(path, json=HELLO)
-    assert answer.status_code == 200
-    assert len(model.asked) == 2
+    """If the endpoint produced nothing, the model is asked again and the client does not notice."""
+    model.respond_with(first)
+    response = await client.post(path, json=HELLO)
+    assert response.status_code == 200
+    assert len(model.requests) == 2
 
 
 async def test_retries_are_one_layer(client: httpx.AsyncClient, model: ScriptedModel) -> None:
-    """The SDK makes no retries on top: three requests in all."""
-    model.answer(*[refused(500)] * 9)
+    """The SDK adds no retries: three requests in all."""
+    model.respond_with(*[refused(500)] * 9)
     await client.post("/chat/", json=HELLO)
-    assert len(model.asked) == 3
+    assert len(model.requests) == 3
 
 
-async def test_bad_tool_arguments_are_survived(client: httpx.AsyncClient, model: ScriptedModel) -> None:
-    """Arguments that the tool does not know, or that are no JSON, cost no turn."""
-    model.answer(tool_call('{"zone": "Mars"}'), text("It is late."))
-    answer = await client.post("/chat/", json=HELLO)
-    assert (answer.status_code, answer.json()["reply"]) == (200, "It is late.")
+async def test_unknown_tool_arguments_do_not_fail_the_turn(client: httpx.AsyncClient, model: ScriptedModel) -> None:
+    """Arguments that the tool does not know do not fail the turn."""
+    model.respond_with(tool_call('{"zone": "Mars"}'), text("It is late."))
+    response = await client.post("/chat/", json=HELLO)
+    assert (response.status_code, response.json()["reply"]) == (200, "It is late.")
 
 
-async def test_arguments_that_are_no_json(client: httpx.AsyncClient, model: ScriptedModel) -> None:
-    """Arguments cut in the middle end in a reply or in a clear status."""
-    model.answer(tool_call('{"zone": '), text("It is late."))
-    answer = await client.post("/chat/", json=HELLO)
-    assert answer.status_code in (200, 502)
+async def test_malformed_tool_arguments(client: httpx.AsyncClient, model: ScriptedModel) -> None:
+    """Arguments that are not JSON end in a reply or in a clear status."""
+    model.respond_with(tool_call('{"zone": '), text("It is late."))
+    response = await client.post("/chat/", json=HELLO)
+    assert response.status_code in (200, 502)
 
 
 @pytest.mark.parametrize(
@@ -139,63 +139,63 @@ async def test_arguments_that_are_no_json(client: httpx.AsyncClient, model: Scri
     [text(None, refusal="I would rather not."), completion({"role": "assistant", "content": None}, "content_filter")],
 )
 async def test_refusal_is_the_reply(client: httpx.AsyncClient, model: ScriptedModel, refusal: httpx2.Response) -> None:
-    """A model that refuses has replied: its words are the answer, and saved."""
-    model.answer(refusal)
-    answer = await client.post("/chat/", json=HELLO)
-    assert (answer.status_code, answer.json()["metadata"]["history"]) == (200, "saved")
-    assert answer.json()["reply"]
+    """A model's refusal is a reply, and is saved."""
+    model.respond_with(refusal)
+    response = await client.post("/chat/", json=HELLO)
+    assert (response.status_code, response.json()["metadata"]["history"]) == (200, "saved")
+    assert response.json()["reply"]
 
 
 @pytest.mark.parametrize("cut", [streamed("Go", "od", finish_reason=None, done=False)])
 async def test_cut_stream_is_an_error_event(
     client: httpx.AsyncClient, model: ScriptedModel, memory: ScriptedMemory, cut: httpx2.Response
 ) -> None:
-    """A stream that ends before the model does is no reply: `error` after the pieces, nothing saved."""
-    model.answer(cut)
-    answer = await client.post("/chat/stream", json=HELLO)
-    assert answer.status_code == 200
-    assert 'event: error\ndata: {"detail":"The model stopped' in answer.text
-    assert '"code":"model_cut_short"' in answer.text
-    assert "event: done" not in answer.text
+    """A stream that breaks gives `error` after the pieces, and nothing is saved."""
+    model.respond_with(cut)
+    response = await client.post("/chat/stream", json=HELLO)
+    assert response.status_code == 200
+    assert 'event: error\ndata: {"detail":"The model stopped' in response.text
+    assert '"code":"model_cut_short"' in response.text
+    assert "event: done" not in response.text
     assert memory.calls("append") == []
 
 
 async def test_endless_tool_calls_end_the_stream(client: httpx.AsyncClient, model: ScriptedModel) -> None:
-    """On the stream the calls are seen as they come, then the error."""
-    model.answer(*[streamed_tool_call() for _ in range(20)])
-    answer = await client.post("/chat/stream", json=HELLO)
-    assert answer.text.startswith('event: tool\ndata: {"name":"get_current_time","arguments":"{}"}')
-    assert '"code":"model_tool_loop"' in answer.text
+    """On the stream, the tool calls are sent as they happen, then the error."""
+    model.respond_with(*[streamed_tool_call() for _ in range(20)])
+    response = await client.post("/chat/stream", json=HELLO)
+    assert response.text.startswith('event: tool\ndata: {"name":"get_current_time","arguments":"{}"}')
+    assert '"code":"model_tool_loop"' in response.text
 
 
 @pytest.mark.parametrize("ended_by", ["stop", None])
 async def test_stream_may_end_either_way(client: httpx.AsyncClient, model: ScriptedModel, ended_by: str | None) -> None:
-    """An endpoint that sends a finish reason only, or `[DONE]` only, has ended its stream."""
-    model.answer(events(text_events("Fine", finish_reason=ended_by, done=ended_by is None)))
+    """A stream may end with a finish reason only, or with `[DONE]` only."""
+    model.respond_with(events(text_events("Fine", finish_reason=ended_by, done=ended_by is None)))
     assert "event: done" in (await client.post("/chat/stream", json=HELLO)).text
 
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_hanging_model_is_504(memory: ScriptedMemory, model: ScriptedModel, path: str) -> None:
-    """A model that never answers is given up at the turn's time limit."""
+    """A model that never responds is given up at the turn's time limit."""
 
     async def hang() -> httpx2.Response:
         await asyncio.Event().wait()
         raise AssertionError
 
-    model.answer(hang)
+    model.respond_with(hang)
     settings = Settings(llm_base_url="http://model.test/v1", llm_model="scripted", turn_timeout_seconds=0.05)
     async with client_of(_app(settings, memory, model)) as client:
-        answer = await client.post(path, json=HELLO)
-    assert (answer.status_code, answer.json()["code"]) == (504, "turn_timeout")
+        response = await client.post(path, json=HELLO)
+    assert (response.status_code, response.json()["code"]) == (504, "turn_timeout")
     assert memory.calls("append") == []
 
 
 async def test_session_is_usable_after_a_failure(
     client: httpx.AsyncClient, model: ScriptedModel, memory: ScriptedMemory
 ) -> None:
-    """After a failed turn the next one in the same session is answered and saved as the first."""
-    model.answer(refused(401))
+    """After a failed turn the next turn of the session gets a reply and is saved."""
+    model.respond_with(refused(401))
     body = {**HELLO, "metadata": {"session_id": "s1"}}
     assert (await client.post("/chat/", json=body)).status_code == 502
     assert (await client.post("/chat/", json=body)).json()["metadata"]["history"] == "saved"

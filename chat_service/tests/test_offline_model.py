@@ -1,4 +1,4 @@
-"""The offline model: the tutorial's dialogues, the same every time, and honesty about the rest."""
+"""The offline model: it gives the tutorial's replies, is deterministic, and says what it cannot do."""
 
 import re
 
@@ -7,10 +7,10 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from agent.offline_replies import HONEST, MAX_OFFLINE_SUMMARY_CHARS, Said, reply_to
+from agent.offline_replies import CAPABILITIES, MAX_OFFLINE_SUMMARY_CHARS, OfflineInput, reply_to
 from agent.prompts import SUMMARY_INSTRUCTIONS, chat_instructions, summary_task
 from main import create_app
-from models import ConversationEntry, Profile
+from memory_models import ConversationEntry, Profile
 from settings import Settings
 from tests.scripted_memory import ScriptedMemory
 
@@ -25,7 +25,7 @@ async def unreachable(request: httpx2.Request) -> httpx2.Response:
 
 @pytest.fixture
 def app(memory: ScriptedMemory) -> FastAPI:
-    """The service without any model set."""
+    """The service without a model in its settings."""
     return create_app(
         Settings(),
         memory_transport=httpx.MockTransport(memory.handle),
@@ -34,9 +34,9 @@ def app(memory: ScriptedMemory) -> FastAPI:
 
 
 def said(*texts: str, instructions: str = chat_instructions(JUNAID, None)) -> str | None:
-    """What the model says to the last of these texts, the user's and its own in turn."""
+    """The model's reply to the last of these texts, which are the user's and its own alternately."""
     messages = [ConversationEntry(role=("user", "assistant")[it % 2], content=text) for it, text in enumerate(texts)]
-    return reply_to(instructions, Said(messages, None), ["get_current_time"])
+    return reply_to(instructions, OfflineInput(messages, None), ["get_current_time"])
 
 
 @pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])
@@ -46,15 +46,15 @@ async def test_dialogue_of_the_tutorial(client: httpx.AsyncClient, memory: Scrip
 
     async def say(text: str) -> str:
         body = {"user_id": "junaid", "text": text, "metadata": {"session_id": "s1"}}
-        answer = await client.post(path, json=body)
+        response = await client.post(path, json=body)
         if path == "/chat/":
-            assert answer.json()["metadata"]["model"] == "offline"
-        assert '"model":"offline"' in answer.text
+            assert response.json()["metadata"]["model"] == "offline"
+        assert '"model":"offline"' in response.text
         return str(memory.sessions["s1"].entries[-1]["content"])
 
     assert await say("Hello") == "Hello Junaid, how may I help you today?"
-    time_told = await say("What time is it?")
-    assert re.fullmatch(rf"The current time is {TIME}\. How may I further assist you\?", time_told)
+    time_reply = await say("What time is it?")
+    assert re.fullmatch(rf"The current time is {TIME}\. How may I further assist you\?", time_reply)
     known = await say("What have we talked about and what do you know about me?")
     assert "I know your name is Junaid and that your goal is to schedule tasks." in known
     assert '"What time is it?"' in known
@@ -67,8 +67,8 @@ async def test_dialogue_of_the_tutorial(client: httpx.AsyncClient, memory: Scrip
 
 async def test_stream_comes_in_pieces(client: httpx.AsyncClient) -> None:
     """The offline model streams as a real one does."""
-    answer = await client.post("/chat/stream", json={"user_id": "junaid", "text": "Hello"})
-    assert answer.text.count("event: delta") > 3
+    response = await client.post("/chat/stream", json={"user_id": "junaid", "text": "Hello"})
+    assert response.text.count("event: delta") > 3
 
 
 @pytest.mark.parametrize(
@@ -81,20 +81,23 @@ async def test_stream_comes_in_pieces(client: httpx.AsyncClient) -> None:
     ],
 )
 def test_greets_in_the_preferred_style(style: str, greeting: str) -> None:
-    """A greeting follows the user's name and style."""
+    """A greeting uses the user's name and style."""
     profile = Profile(name="Junaid", preferred_style=style, goal="chat")
     assert said("Hello", instructions=chat_instructions(profile, None)) == greeting
 
 
 @pytest.mark.parametrize("question", ["What time is it?", "what's the time", "Tell me the current time please"])
-def test_time_is_got_from_the_tool(question: str) -> None:
-    """A question for the time is a call of the tool, and no guess."""
+def test_time_comes_from_the_tool(question: str) -> None:
+    """A question for the time calls the tool."""
     assert said(question) is None
 
 
 def test_without_the_tool_there_is_no_time() -> None:
-    """Where the tool is not offered, the model does not call it."""
-    assert reply_to(None, Said([ConversationEntry(role="user", content="What time is it?")], None), []) == HONEST
+    """If the tool is not offered, the model does not call it."""
+    assert (
+        reply_to(None, OfflineInput([ConversationEntry(role="user", content="What time is it?")], None), [])
+        == CAPABILITIES
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,30 +110,30 @@ def test_without_the_tool_there_is_no_time() -> None:
     ],
 )
 def test_lists_the_last_messages(texts: list[str], reply: str) -> None:
-    """The user's own messages are listed, the present one left out."""
+    """The user's messages are listed without the current one."""
     assert (said(*texts) or "").startswith(reply)
 
 
-def test_begins_a_conversation() -> None:
-    """With nothing said before, it says so."""
+def test_says_that_the_conversation_has_begun() -> None:
+    """In a new session it says that the conversation has just begun."""
     reply = said("What have we talked about and what do you know about me?")
     assert (reply or "").startswith("We have just begun our conversation. I know your name is Junaid")
 
 
-def test_tells_of_the_summary() -> None:
-    """What the summary holds was talked about too."""
-    told = said("What have we talked about?", instructions=chat_instructions(JUNAID, "They planned a trip."))
-    assert told == "Earlier in our conversation: They planned a trip."
+def test_uses_the_summary() -> None:
+    """The summary counts as part of the conversation."""
+    reply = said("What have we talked about?", instructions=chat_instructions(JUNAID, "They planned a trip."))
+    assert reply == "Earlier in our conversation: They planned a trip."
 
 
 @pytest.mark.parametrize("text", ["Write me a poem", "", "2 + 2?", "hidden agenda", "How often did we talk last time?"])
-def test_to_everything_else_it_is_honest(text: str) -> None:
-    """It never pretends to be a real model."""
-    assert said(text) == HONEST
+def test_other_messages_get_its_capabilities(text: str) -> None:
+    """To any other message it says what it can do."""
+    assert said(text) == CAPABILITIES
 
 
 def test_summary_keeps_what_was_written() -> None:
-    """The summary holds the earlier one and what the user wrote since, within its length."""
+    """The summary holds the earlier summary and what the user wrote since, within its length limit."""
     messages = [
         ConversationEntry(role="user", content="Plan a trip"),
         ConversationEntry(role="assistant", content="Ok"),
@@ -146,5 +149,5 @@ def test_summary_keeps_what_was_written() -> None:
 
 
 def test_same_input_same_reply() -> None:
-    """It has no memory and no chance of its own."""
+    """The same input always gives the same reply."""
     assert len({said("Hello") for _ in range(3)}) == 1

@@ -1,4 +1,4 @@
-"""What OpenAPI says is what there is."""
+"""The OpenAPI description matches the service."""
 
 import re
 
@@ -17,7 +17,7 @@ async def openapi(client: httpx.AsyncClient) -> dict[str, dict[str, dict[str, di
 
 
 async def test_every_request_has_an_example(client: httpx.AsyncClient) -> None:
-    """ "Try it out" works at once: the message's example is a message that is answered."""
+    """The example of a message is a message that gets a reply."""
     described = await openapi(client)
     schema = described["components"]["schemas"]["Message"]
     examples = schema["examples"]
@@ -26,7 +26,7 @@ async def test_every_request_has_an_example(client: httpx.AsyncClient) -> None:
 
 
 async def test_statuses_are_documented(client: httpx.AsyncClient) -> None:
-    """Every status that a turn can be answered with is in the description, on both routes."""
+    """The description of both routes has every status that a turn can end with."""
     described = await openapi(client)
     for path in ("/chat/", "/chat/stream"):
         documented = set(described["paths"][path]["post"]["responses"])
@@ -34,7 +34,7 @@ async def test_statuses_are_documented(client: httpx.AsyncClient) -> None:
 
 
 async def test_callback_is_documented(client: httpx.AsyncClient) -> None:
-    """The callback is there with its body."""
+    """The description has the callback and its body."""
     described = await openapi(client)
     callbacks = described["paths"]["/chat/"]["post"]["callbacks"]
     assert "{$request.body#/callback_url}" in str(callbacks)
@@ -42,30 +42,33 @@ async def test_callback_is_documented(client: httpx.AsyncClient) -> None:
 
 
 async def test_errors_of_the_stream_are_json(client: httpx.AsyncClient) -> None:
-    """What the stream cannot be answered with is described as the JSON that it is."""
+    """The errors of the stream are described as JSON."""
     described = await openapi(client)
-    answers = described["paths"]["/chat/stream"]["post"]["responses"]
-    assert list(answers["422"]["content"]) == ["application/json"]  # type: ignore[index]
-    assert "text/event-stream" in str(answers["200"])
+    responses = described["paths"]["/chat/stream"]["post"]["responses"]
+    assert list(responses["422"]["content"]) == ["application/json"]  # type: ignore[index]
+    assert "text/event-stream" in str(responses["200"])
 
 
 @pytest.mark.parametrize(
-    ("hosts", "taken", "refused"),
+    ("hosts", "allowed_url", "rejected_url"),
     [((), None, "https://hooks.test/"), (("hooks.test",), "https://hooks.test/x", "https://hooks.test.evil/")],
 )
-def test_callback_urls_that_are_taken_are_described(hosts: tuple[str, ...], taken: str | None, refused: str) -> None:
-    """The description names the allowed hosts, or that there are none."""
+def test_allowed_callback_urls_are_described(
+    hosts: tuple[str, ...], allowed_url: str | None, rejected_url: str
+) -> None:
+    """The description allows callback URLs of the allowed hosts only."""
     secret = SecretStr("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     app = create_app(Settings(callback_allowed_hosts=hosts, callback_secret=secret))
     allowed = app.openapi()["components"]["schemas"]["Message"]["properties"]["callback_url"]["anyOf"]
     patterns = [option["pattern"] for option in allowed if option["type"] == "string"]
-    assert [bool(re.match(pattern, url)) for pattern in patterns for url in (taken or "", refused)] == [True, False] * (
-        taken is not None
-    )
+    assert [bool(re.match(pattern, url)) for pattern in patterns for url in (allowed_url or "", rejected_url)] == [
+        True,
+        False,
+    ] * (allowed_url is not None)
     assert {"type": "null"} in allowed
 
 
 async def test_key_says_how_long_it_holds(client: httpx.AsyncClient) -> None:
-    """The Idempotency-Key's text states the window in which the reply is found again."""
+    """The description of Idempotency-Key states for how many turns it holds."""
     schema = (await client.get("/openapi.json")).text
     assert "among the session's last 128 turns" in schema

@@ -7,8 +7,9 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from agent.chat_agent import ChatAgent
-from agent.context import ModelInput
+from agent.context import RunContext
 from agent.provider import choose_provider
+from agent.tools import TOOLS
 from llm.transport import endpoint_transport
 from settings import DEFAULT_MODEL, GEMINI_BASE_URL, OPENAI_BASE_URL, Settings, load_settings
 
@@ -30,7 +31,7 @@ KEY, OTHER_KEY = SecretStr("k1"), SecretStr("k2")
     ],
 )
 async def test_endpoint_and_key(settings: Settings, where: str, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key goes to the endpoint that it was set for and to no other; without one the endpoint is still asked."""
+    """A key is sent only to the endpoint it was set for; an endpoint without a key is asked too."""
     monkeypatch.setenv("OPENAI_API_KEY", "another-service's")
     asked: list[httpx2.Request] = []
 
@@ -38,9 +39,9 @@ async def test_endpoint_and_key(settings: Settings, where: str, key: str, monkey
         asked.append(request)
         return httpx2.Response(404)
 
-    agent = ChatAgent(choose_provider(settings, httpx2.MockTransport(handle)))
+    agent = ChatAgent(choose_provider(settings, httpx2.MockTransport(handle)), TOOLS)
     with pytest.raises(Exception, match="model_unknown"):
-        await agent.reply(ModelInput("", [{"role": "user", "content": "Hello"}], 0))
+        await agent.reply(RunContext("alice", ""), [{"role": "user", "content": "Hello"}])
     assert str(asked[0].url) == f"{where.rstrip('/')}/chat/completions"
     assert asked[0].headers["authorization"] == f"Bearer {key}"
 
@@ -52,7 +53,7 @@ def test_gemini_is_the_default_model() -> None:
 
 
 def test_nothing_set_is_offline() -> None:
-    """Neither key nor base URL: the offline model, by name."""
+    """Without key and base URL the offline model is used, and named."""
     provider = choose_provider(Settings())
     assert (provider.name, provider.is_offline) == ("offline", True)
 
@@ -63,14 +64,14 @@ def test_empty_variables_count_as_unset(monkeypatch: pytest.MonkeyPatch) -> None
     assert choose_provider(Settings()).is_offline
 
 
-def test_proxy_is_passed_by_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An endpoint on this machine is never asked through a proxy."""
+def test_proxy_is_not_used_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint on this machine is not called through a proxy."""
     monkeypatch.setenv("http_proxy", "http://proxy.test:1")
     endpoint_transport("http://127.0.0.1:1/v1")
 
 
 def test_env_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`.env` sets what the environment does not."""
+    """The `.env` file sets what the environment does not."""
     file = tmp_path / ".env"
     file.write_text('GEMINI_API_KEY="from-file"\nLLM_MODEL=from-file\n', encoding="utf-8")
     monkeypatch.setenv("LLM_MODEL", "from-environment")
@@ -81,7 +82,7 @@ def test_env_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_unreadable_env_file_is_one_line(tmp_path: Path) -> None:
-    """A `.env` that cannot be read, or is no text, ends the start with one line."""
+    """A `.env` that cannot be read, or is not text, stops the start with one line."""
     with pytest.raises(SystemExit, match=r"^chat_service: cannot read [^\n]+$"):
         load_settings(tmp_path)
     file = tmp_path / ".env"
@@ -101,7 +102,7 @@ def test_unreadable_env_file_is_one_line(tmp_path: Path) -> None:
     ],
 )
 def test_bad_value_is_one_line(name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A setting that cannot be right is named in one line."""
+    """A bad value is reported in one line with the name of its setting."""
     monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit, match=rf"^chat_service: bad setting: [^\n]*{name}[^\n]*$"):
         load_settings(tmp_path / ".env")
@@ -109,7 +110,7 @@ def test_bad_value_is_one_line(name: str, value: str, tmp_path: Path, monkeypatc
 
 @pytest.mark.parametrize(("name", "value"), [("LLM_BASE_URL", "http://m.test/v1"), ("LLM_API_KEY", "k1")])
 def test_other_endpoint_needs_its_model(name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The default model is Gemini's: any other endpoint has to be given the name of its own."""
+    """The default model is Gemini's, so any other endpoint needs LLM_MODEL."""
     monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit, match=r"^chat_service: bad setting: [^\n]*set LLM_MODEL[^\n]*$"):
         load_settings(tmp_path / ".env")
@@ -118,7 +119,7 @@ def test_other_endpoint_needs_its_model(name: str, value: str, tmp_path: Path, m
 
 
 def test_sidecar_is_found_by_port_or_endpoint() -> None:
-    """Dapr's own variables say where the sidecar is."""
+    """Dapr's environment variables give the sidecar's address."""
     assert Settings().sidecar_url == "http://127.0.0.1:3500"
     assert Settings(dapr_http_port=3600).sidecar_url == "http://127.0.0.1:3600"
     assert Settings(dapr_http_endpoint="https://dapr.test/").sidecar_url == "https://dapr.test"

@@ -1,4 +1,4 @@
-"""The service as a process, told to stop while a client waits."""
+"""The service as a process that gets a stop signal while a client waits."""
 
 import asyncio
 import os
@@ -16,20 +16,20 @@ HELLO = {"user_id": "alice", "text": "my secret plan", "metadata": {"session_id"
 
 
 class HangingModel:
-    """An endpoint that takes requests and never answers."""
+    """An endpoint that accepts requests and never responds."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Read until the caller goes away."""
+        """Read until the caller disconnects."""
         while await reader.read(65_536):
             self.asked.set()
         writer.close()
 
 
 async def started(model_port: int) -> tuple[Process, str]:
-    """The service on a free port, without memory, and its URL."""
+    """Start the service on a free port, without memory; returns it with its URL."""
     environment = {
         **os.environ,
         "LLM_BASE_URL": f"http://127.0.0.1:{model_port}/v1",
@@ -46,9 +46,9 @@ async def started(model_port: int) -> tuple[Process, str]:
     raise AssertionError("the service did not start")
 
 
-@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
-async def test_waiting_client_is_told_within_the_stated_time(told: signal.Signals) -> None:
-    """At the signal a turn gets the stated time, however long its model hangs, and ends with the documented error."""
+@pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])
+async def test_waiting_client_gets_its_error_in_time(stop_signal: signal.Signals) -> None:
+    """After the signal a turn has the configured time, even if its model hangs, and ends with the documented error."""
     model = HangingModel()
     server = await asyncio.start_server(model.handle, "127.0.0.1", 0)
     async with asyncio.timeout(30):
@@ -57,16 +57,16 @@ async def test_waiting_client_is_told_within_the_stated_time(told: signal.Signal
             async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=20) as client:
                 turn = asyncio.create_task(client.post("/chat/", json=HELLO))
                 await model.asked.wait()
-                process.send_signal(told)
+                process.send_signal(stop_signal)
                 async with asyncio.timeout(5):
-                    answer = await turn
-                    _, said = await process.communicate()
+                    response = await turn
+                    _, log = await process.communicate()
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.communicate()
             server.close()
-    assert (answer.status_code, answer.json()["code"]) == (503, "stopping")
-    assert b"user=alice session=s1" in said
-    assert b"status=503 code=stopping" in said
-    assert b"Traceback" not in said
+    assert (response.status_code, response.json()["code"]) == (503, "stopping")
+    assert b"user=alice session=s1" in log
+    assert b"status=503 code=stopping" in log
+    assert b"Traceback" not in log

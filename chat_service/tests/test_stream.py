@@ -1,4 +1,4 @@
-"""The reply as it comes: which events, when they go out, and what a client that goes away leaves behind."""
+"""The streamed reply: its events, when they are sent, and what happens when a client disconnects."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ def parsed(stream: str) -> list[tuple[str, dict[str, object]]]:
 
 
 class HeldModel:
-    """A streamed reply of two pieces, the second held back until it is let go."""
+    """A streamed reply of two pieces; the second is held back until the test releases it."""
 
     def __init__(self) -> None:
         self.go_on = asyncio.Event()
@@ -42,13 +42,13 @@ class HeldModel:
 
 
 async def test_pieces_then_the_whole(client: httpx.AsyncClient, model: ScriptedModel, memory: ScriptedMemory) -> None:
-    """Each piece is a `delta`, and `done` has the same body as an answer of `/chat/`."""
-    model.answer(streamed("Good", " ", "day."))
-    answer = await client.post("/chat/stream", json=HELLO)
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    told = parsed(answer.text)
-    assert told[:-1] == [("delta", {"text": piece}) for piece in ("Good", " ", "day.")]
-    name, done = told[-1]
+    """Each piece is a `delta`, and `done` has the same body as a response of `/chat/`."""
+    model.respond_with(streamed("Good", " ", "day."))
+    response = await client.post("/chat/stream", json=HELLO)
+    assert response.headers["content-type"].startswith("text/event-stream")
+    found = parsed(response.text)
+    assert found[:-1] == [("delta", {"text": piece}) for piece in ("Good", " ", "day.")]
+    name, done = found[-1]
     assert (name, done["reply"], done["user_id"]) == ("done", "Good day.", "alice")
     whole = (await client.post("/chat/", json=HELLO)).json()
     assert done.keys() == whole.keys()
@@ -56,20 +56,20 @@ async def test_pieces_then_the_whole(client: httpx.AsyncClient, model: ScriptedM
 
 
 async def test_tool_call_is_an_event(client: httpx.AsyncClient, model: ScriptedModel) -> None:
-    """A tool that the model calls is told before the reply, and its result reaches the model."""
-    model.answer(streamed_tool_call(), streamed("It is late."))
-    told = parsed((await client.post("/chat/stream", json=HELLO)).text)
-    assert [name for name, _ in told] == ["tool", "delta", "done"]
-    assert told[0][1] == {"name": "get_current_time", "arguments": "{}"}
-    assert model.asked[1].messages[-1]["role"] == "tool"
-    assert str(model.asked[1].messages[-1]["content"]).endswith("UTC")
+    """A tool call is an event before the reply, and its result reaches the model."""
+    model.respond_with(streamed_tool_call(), streamed("It is late."))
+    found = parsed((await client.post("/chat/stream", json=HELLO)).text)
+    assert [name for name, _ in found] == ["tool", "delta", "done"]
+    assert found[0][1] == {"name": "get_current_time", "arguments": "{}"}
+    assert model.requests[1].messages[-1]["role"] == "tool"
+    assert str(model.requests[1].messages[-1]["content"]).endswith("UTC")
 
 
-async def test_each_piece_goes_out_as_it_comes(app: FastAPI, model: ScriptedModel) -> None:
-    """The first piece is with the client while the model still thinks about the second."""
+async def test_each_piece_is_sent_at_once(app: FastAPI, model: ScriptedModel) -> None:
+    """The client has the first piece before the model sends the second."""
     held = HeldModel()
 
-    model.answer(events(held.pieces()))
+    model.respond_with(events(held.pieces()))
     async with StreamedCall(app, "/chat/stream", HELLO) as call:
         await call.until(lambda seen: '{"text":"Good"}' in seen)
         assert " day." not in call.text
@@ -81,7 +81,7 @@ async def test_quiet_stream_is_kept_alive(app: FastAPI, model: ScriptedModel, mo
     """While the model is silent, comments keep the connection open."""
     monkeypatch.setattr(fastapi.routing, "_PING_INTERVAL", 0.01)
     held = HeldModel()
-    model.answer(events(held.pieces()))
+    model.respond_with(events(held.pieces()))
     async with StreamedCall(app, "/chat/stream", HELLO) as call:
         await call.until(lambda seen: ": ping" in seen)
         held.go_on.set()
@@ -89,12 +89,12 @@ async def test_quiet_stream_is_kept_alive(app: FastAPI, model: ScriptedModel, mo
 
 
 @pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])
-async def test_turn_goes_on_when_the_client_is_gone(
+async def test_turn_continues_when_the_client_disconnects(
     app: FastAPI, model: ScriptedModel, memory: ScriptedMemory, path: str
 ) -> None:
-    """A client that disconnects does not undo its turn: it ends, is saved, and its key gets the reply."""
+    """If a client disconnects, its turn still ends and is saved, and its key gets the reply."""
     held = HeldModel()
-    model.answer(events(held.pieces()))
+    model.respond_with(events(held.pieces()))
     key = {"Idempotency-Key": "k1"}
     async with StreamedCall(app, "/chat/stream", HELLO, key) as call:
         await call.until(lambda seen: "Good" in seen)
@@ -103,19 +103,19 @@ async def test_turn_goes_on_when_the_client_is_gone(
     await memory.until(lambda: "s1" in memory.sessions)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://chat.test") as client:
         assert "Good day." in (await client.post(path, json=HELLO, headers=key)).text
-    assert len(model.asked) == 1
+    assert len(model.requests) == 1
 
 
-async def test_failed_save_is_told_at_the_end(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
-    """The pieces go out whatever becomes of the save; `done` says that it failed."""
-    memory.answer_always(sidecar_failure(), "append")
+async def test_failed_save_is_reported_at_the_end(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
+    """If the save fails, the pieces are sent and `done` reports it."""
+    memory.respond_always(sidecar_failure(), "append")
     name, done = parsed((await client.post("/chat/stream", json=HELLO)).text)[-1]
     assert (name, done["metadata"]["history"], done["metadata"]["code"]) == ("done", "not_saved", "memory_unavailable")  # type: ignore[index]
 
 
-async def test_empty_text_and_strangers_have_their_status(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
-    """Until the first event a failure is an ordinary HTTP answer."""
+async def test_empty_text_and_other_owners_have_their_status(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
+    """A failure before the first event is an ordinary HTTP response."""
     memory.remember("s1", "bob", ("user", "Mine"), ("assistant", "Yes"))
     assert (await client.post("/chat/stream", json={**HELLO, "text": " "})).status_code == 400
-    answer = await client.post("/chat/stream", json=HELLO)
-    assert (answer.status_code, answer.json()["code"]) == (403, "not_owner")
+    response = await client.post("/chat/stream", json=HELLO)
+    assert (response.status_code, response.json()["code"]) == (403, "not_owner")

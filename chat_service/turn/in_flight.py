@@ -1,95 +1,101 @@
-"""Turns on their way, each in a task of its own: a client that goes away does not stop its turn, and requests with
-one Idempotency-Key share one."""
+"""Running turns, each in its own task.
+
+A client that disconnects does not stop its turn. Requests with the same Idempotency-Key share one turn.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
 
-from errors import ServiceError, internal, key_reused, stopped
-from lifecycle import Background
-from models import Delta, Progress, Response, TurnRequest
-from turn.pipeline import Turns
+from agent.progress import Delta, Progress
+from errors import IdempotencyKeyReused, InternalError, ServiceError, TurnStopped
+from lifecycle import BackgroundTasks
+from models import Response
+from turn.pipeline import TurnPipeline
+from turn.request import TurnRequest
 
 
 class RunningTurn:
-    """A turn on its way: its reply to come, and its progress where that was asked for."""
+    """A running turn: its future response, and its progress if a client streams it."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.progress: asyncio.Queue[Progress | None] = asyncio.Queue()
-        self._reply: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        self._reply.add_done_callback(self._ended)
+        """The turn's progress, then None."""
+        self._response: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._response.add_done_callback(self._end)
 
-    async def reply(self) -> Response:
-        """The reply. Raises ServiceError where there is none."""
-        return await asyncio.shield(self._reply)
+    async def response(self) -> Response:
+        """Wait for the response. Raises ServiceError if the turn failed."""
+        return await asyncio.shield(self._response)
 
     def succeed(self, response: Response) -> None:
-        """The reply is there."""
-        self._reply.set_result(response)
+        """Give the turn its response."""
+        self._response.set_result(response)
 
     def fail(self, error: ServiceError) -> None:
-        """There will be no reply, unless it is there."""
-        if not self._reply.done():
-            self._reply.set_exception(error)
+        """Fail the turn; no effect if it already succeeded or failed."""
+        if not self._response.done():
+            self._response.set_exception(error)
 
-    def _ended(self, reply: asyncio.Future[Response]) -> None:
-        reply.exception()  # seen, also where every client has gone
+    def _end(self, response: asyncio.Future[Response]) -> None:
+        response.exception()  # marks the exception as retrieved, for the case that no client waits any more
         self.progress.put_nowait(None)
 
 
 class RunningTurns:
-    """Starts turns, and joins those that are already on their way."""
+    """Starts turns, and lets requests join turns that are already running."""
 
-    def __init__(self, turns: Turns, background: Background) -> None:
-        self._turns = turns
+    def __init__(self, pipeline: TurnPipeline, background: BackgroundTasks) -> None:
+        self._pipeline = pipeline
         self._background = background
         self._running: dict[str, RunningTurn] = {}
 
     async def reply(self, request: TurnRequest) -> Response:
-        """The turn's reply, whole."""
-        running = self._joined(request) or self._started(request, is_streamed=False)
-        return await running.reply()
+        """The turn's response."""
+        turn = self._join(request) or self._start(request, is_streamed=False)
+        return await turn.response()
 
     async def events(self, request: TurnRequest) -> AsyncIterator[Progress | Response]:
-        """The turn's progress as it comes, then its reply; of a turn that was not started here the whole text at once.
+        """The turn's progress as it happens, then its response.
 
-        Raises ServiceError where there is no reply, before or after the first progress.
+        A turn that was joined, or that produced no text, yields its whole reply as one Delta. Raises ServiceError if
+        the turn fails, before or after the first progress.
         """
-        is_quiet = True
-        running = self._joined(request)
-        if running is None:
-            running = self._started(request, is_streamed=True)
-            while (progress := await running.progress.get()) is not None:
-                is_quiet = is_quiet and not isinstance(progress, Delta)
+        has_text = False
+        turn = self._join(request)
+        if turn is None:
+            turn = self._start(request, is_streamed=True)
+            while (progress := await turn.progress.get()) is not None:
+                has_text = has_text or isinstance(progress, Delta)
                 yield progress
-        response = await running.reply()
-        if is_quiet:
+        response = await turn.response()
+        if not has_text:
             yield Delta(response.reply)
         yield response
 
-    def _joined(self, request: TurnRequest) -> RunningTurn | None:
-        running = self._running.get(request.turn_id)
-        if running is not None and running.text != request.text:
-            raise key_reused()
-        return running
+    def _join(self, request: TurnRequest) -> RunningTurn | None:
+        turn = self._running.get(request.turn_id)
+        if turn is not None and turn.text != request.text:
+            raise IdempotencyKeyReused
+        return turn
 
-    def _started(self, request: TurnRequest, *, is_streamed: bool) -> RunningTurn:
-        running = self._running[request.turn_id] = RunningTurn(request.text)
-        self._background.start(self._run(request, running, is_streamed=is_streamed))
-        return running
+    def _start(self, request: TurnRequest, *, is_streamed: bool) -> RunningTurn:
+        turn = self._running[request.turn_id] = RunningTurn(request.text)
+        self._background.start(self._run(request, turn, is_streamed=is_streamed))
+        return turn
 
-    async def _run(self, request: TurnRequest, running: RunningTurn, *, is_streamed: bool) -> None:
-        emit = running.progress.put_nowait if is_streamed else None
+    async def _run(self, request: TurnRequest, turn: RunningTurn, *, is_streamed: bool) -> None:
+        emit = turn.progress.put_nowait if is_streamed else None
         try:
-            taken = await self._turns.take(request, emit)
-            running.succeed(taken.response)
-            if taken.afterwards is not None:
-                await taken.afterwards()
+            result = await self._pipeline.run(request, emit)
+            turn.succeed(result.response)
+            if result.afterwards is not None:
+                await result.afterwards()
         except ServiceError as error:
-            running.fail(error)
+            turn.fail(error)
         except asyncio.CancelledError:
-            running.fail(stopped())
+            turn.fail(TurnStopped())
             raise
         finally:
-            running.fail(internal())  # a fault of our own, which the event loop logs: nobody is left waiting
+            turn.fail(InternalError())  # after a bug, which the event loop logs, no client is left waiting
             del self._running[request.turn_id]

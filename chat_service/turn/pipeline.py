@@ -1,36 +1,40 @@
-"""One turn: remember, ask the model, save, answer."""
+"""One turn: read memory, run the agent, save the turn, respond."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from agent.chat_agent import ChatAgent, Emit
-from agent.context import model_input
+from agent.chat_agent import ChatAgent
+from agent.context import RunContext, model_input
+from agent.progress import Emit
 from callbacks import Callbacks
-from errors import ServiceError, turn_too_slow
-from lifecycle import Background
+from errors import ServiceError, TurnStopped, TurnTimeout
 from memory_client import MemoryClient
-from models import Conversation, ConversationEntry, Profile, Response, TurnRequest, now
+from memory_models import ConversationEntry, Profile
+from models import Response, now
 from settings import Settings
-from turn.recall import Recalled, recall
-from turn.replies import pending, repeated, settled, with_metadata
+from turn.completed_turn import CompletedTurn
+from turn.recall import MemorySnapshot, recall
+from turn.replies import draft_response, final_response, recorded_response, with_metadata
+from turn.request import TurnRequest
 from turn.saving import TurnSaver
 from turn.summaries import Summaries
 from turn.turn_log import TurnLog
 
-LEAST_SAVE_SECONDS = 1.0  # that a reply gets to be saved in, also when it came at the last moment
+MIN_SAVE_SECONDS = 1.0
+"""Least time for a save, in seconds, also if the reply came at the end of the turn's time limit. One attempt fits."""
 
 
 @dataclass(frozen=True)
-class Taken:
-    """A turn's reply, and what is left to do once it is out."""
+class TurnResult:
+    """A turn's response, and the work that remains after it is sent."""
 
     response: Response
     afterwards: Callable[[], Awaitable[None]] | None = None
 
 
-class Turns:
-    """Takes turns. Raises ServiceError where there is no reply."""
+class TurnPipeline:
+    """Runs turns. Raises ServiceError if there is no reply."""
 
     def __init__(
         self,
@@ -39,7 +43,6 @@ class Turns:
         saver: TurnSaver,
         summaries: Summaries,
         callbacks: Callbacks,
-        background: Background,
         settings: Settings,
     ) -> None:
         self._memory = memory
@@ -47,91 +50,77 @@ class Turns:
         self._saver = saver
         self._summaries = summaries
         self._callbacks = callbacks
-        self._background = background
         self._settings = settings
 
-    async def take(self, request: TurnRequest, emit: Emit | None = None) -> Taken:
-        """The whole turn; where its time runs out before there is a reply, none."""
-        line = TurnLog(request)
-        deadline = asyncio.get_running_loop().time() + self._settings.turn_timeout_seconds
+    async def run(self, request: TurnRequest, emit: Emit | None = None) -> TurnResult:
+        """Run the turn and log its outcome. Raises TurnTimeout if there is no reply within the time limit."""
+        log = TurnLog(request)
         try:
-            taken = await self._take(request, emit, line, deadline)
+            result = await self._run(request, emit, log)
         except TimeoutError as error:
-            line.write("status=504 code=turn_timeout", is_well=False)
-            raise turn_too_slow() from error
+            log.write_failure(TurnTimeout.status, TurnTimeout.code)
+            raise TurnTimeout from error
         except asyncio.CancelledError:
-            line.write("status=503 code=stopping", is_well=False)
+            log.write_failure(TurnStopped.status, TurnStopped.code)
             raise
         except ServiceError as error:
-            line.write(f"status={error.status} code={error.code}", is_well=error.status < 500)
+            log.write_failure(error.status, error.code)
             raise
-        line.write_reply(taken.response.metadata)
-        return taken
+        log.write_reply(result.response.metadata)
+        return result
 
-    async def _take(self, request: TurnRequest, emit: Emit | None, line: TurnLog, deadline: float) -> Taken:
+    async def _run(self, request: TurnRequest, emit: Emit | None, log: TurnLog) -> TurnResult:
+        deadline = asyncio.get_running_loop().time() + self._settings.turn_timeout_seconds
         async with asyncio.timeout_at(deadline):
-            with line.measured("read"):
-                recalled = await recall(self._memory, request)
-            if recalled.recorded is not None:
-                response = repeated(request, recalled.recorded, self._agent.model_name)
-                self._tell(request, response)
-                return Taken(response)
-            profile = recalled.profile or Profile.unknown(request.user_id)
-            given = model_input(profile, recalled.conversation, request.text, self._settings.context_budget_chars)
-            with line.measured("model"):
-                reply = await self._agent.reply(given, emit)
-        entries = (
-            ConversationEntry(role="user", content=request.text, timestamp=request.received_at),
-            ConversationEntry(role="assistant", content=reply, timestamp=now()),
-        )
-        draft = pending(request, entries[1], self._agent.model_name, recalled.state, given.lag)
+            with log.measured("read"):
+                memory = await recall(self._memory, request)
+            if memory.recorded_turn is not None:
+                response = recorded_response(request, memory.recorded_turn, self._agent.model_name)
+                self._notify(request, response)
+                return TurnResult(response)
+            turn = await self._complete(request, memory, emit, log)
         if request.callback_url is not None:
-            return Taken(draft, lambda: self._save_late(request, draft, entries, recalled, line))
-        with line.measured("save"):
-            left = deadline - asyncio.get_running_loop().time()
-            limit = min(self._settings.save_timeout_seconds, max(left, LEAST_SAVE_SECONDS))
-            return Taken(await self._save(request, draft, entries, recalled, limit))
+            return TurnResult(turn.draft, lambda: self._save_late(turn, log))
+        remaining = deadline - asyncio.get_running_loop().time()
+        limit = min(self._settings.save_timeout_seconds, max(remaining, MIN_SAVE_SECONDS))
+        with log.measured("save"):
+            return TurnResult(await self._save(turn, limit))
 
-    async def _save(
-        self,
-        request: TurnRequest,
-        draft: Response,
-        entries: Sequence[ConversationEntry],
-        recalled: Recalled,
-        limit_seconds: float,
-    ) -> Response:
-        """The reply with what became of the save; where the turn was recorded before, the recorded reply."""
-        outcome = await self._saver.save(request, entries, limit_seconds)
-        before, recorded = recalled.conversation, outcome.recorded
-        if before is not None and recorded is not None:
-            after = Conversation(
-                history=[*before.history, *entries], total=recorded.total, epoch=recorded.epoch, summary=before.summary
-            )
-            self._summaries.notice(request.session_id, request.user_id, after)
-        return settled(request, draft, outcome)
+    async def _complete(
+        self, request: TurnRequest, memory: MemorySnapshot, emit: Emit | None, log: TurnLog
+    ) -> CompletedTurn:
+        """Run the agent."""
+        profile = memory.profile or Profile.default(request.user_id)
+        given = model_input(profile, memory.conversation, request.text, self._settings.context_budget_chars)
+        with log.measured("model"):
+            text = await self._agent.reply(RunContext(request.user_id, given.instructions), given.messages, emit)
+        question = ConversationEntry(role="user", content=request.text, timestamp=request.received_at)
+        reply = ConversationEntry(role="assistant", content=text, timestamp=now())
+        draft = draft_response(request, reply, self._agent.model_name, memory.state, given.lag)
+        return CompletedTurn(request, draft, (question, reply), memory)
 
-    async def _save_late(
-        self,
-        request: TurnRequest,
-        draft: Response,
-        entries: Sequence[ConversationEntry],
-        recalled: Recalled,
-        line: TurnLog,
-    ) -> None:
-        """Save once the reply is out, then tell the callback."""
-        limit = self._settings.callback_save_timeout_seconds
+    async def _save(self, turn: CompletedTurn, limit_seconds: float) -> Response:
+        """Save the turn and return its final response."""
+        outcome = await self._saver.save(turn, limit_seconds)
+        if outcome.recorded is not None:
+            self._summaries.notice(turn, outcome.recorded)
+        return final_response(turn, outcome)
+
+    async def _save_late(self, turn: CompletedTurn, log: TurnLog) -> None:
+        """Save the turn after its response was sent, then notify the callback URL."""
         try:
-            final = await self._save(request, draft, entries, recalled, limit)
+            final = await self._save(turn, self._settings.callback_save_timeout_seconds)
         except asyncio.CancelledError:
-            lost = with_metadata(draft, history="not_saved", code="stopping")
-            line.write_late_save(lost.metadata)
-            self._tell(request, lost)
+            self._report_late_save(turn, with_metadata(turn.draft, history="not_saved", code=TurnStopped.code), log)
             raise
         except ServiceError as error:
-            final = with_metadata(draft, history="not_saved", code=error.code)
-        line.write_late_save(final.metadata)
-        self._tell(request, final)
+            final = with_metadata(turn.draft, history="not_saved", code=error.code)
+        self._report_late_save(turn, final, log)
 
-    def _tell(self, request: TurnRequest, response: Response) -> None:
+    def _report_late_save(self, turn: CompletedTurn, final: Response, log: TurnLog) -> None:
+        log.write_late_save(final.metadata)
+        self._notify(turn.request, final)
+
+    def _notify(self, request: TurnRequest, response: Response) -> None:
         if request.callback_url is not None:
-            self._background.start(self._callbacks.tell(request.callback_url, response))
+            self._callbacks.notify(request.callback_url, response)

@@ -1,50 +1,56 @@
-"""What a reply says: pure functions from a turn and what became of it to the response."""
+"""Builds the response of a turn. Pure functions from the turn and the outcome of its save."""
 
-from errors import key_reused
-from models import ConversationEntry, MemoryState, Metadata, RecordedTurn, Response, TurnRequest
+from errors import IdempotencyKeyReused
+from memory_models import ConversationEntry, RecordedTurn
+from models import HistoryState, MemoryState, Metadata, Response
+from turn.completed_turn import CompletedTurn
+from turn.request import TurnRequest
 from turn.saving import SaveOutcome
 
 
-def pending(
-    request: TurnRequest, answer: ConversationEntry, model_name: str, memory: MemoryState, lag: int
+def draft_response(
+    request: TurnRequest, reply: ConversationEntry, model_name: str, memory: MemoryState, lag: int
 ) -> Response:
-    """The reply before anything is known of its save."""
+    """The response before the outcome of its save is known."""
+    response = _response(request, reply, model_name, "pending")
+    return with_metadata(response, memory=memory, summary_lag=lag or None)
+
+
+def recorded_response(request: TurnRequest, recorded: RecordedTurn, model_name: str) -> Response:
+    """The response of a turn that is recorded. Raises IdempotencyKeyReused if it was recorded for another text."""
+    question, reply = recorded.last_entry("user"), recorded.last_entry("assistant")
+    if question is None or question.content != request.text or reply is None:
+        raise IdempotencyKeyReused
+    return _response(request, reply, model_name, "saved")
+
+
+def final_response(turn: CompletedTurn, outcome: SaveOutcome) -> Response:
+    """The response with the outcome of its save. If the turn was recorded before, it has the recorded reply."""
+    draft = turn.draft.metadata
+    if outcome.history != "saved":
+        memory = draft.memory if outcome.is_rejected else "unavailable"
+        return with_metadata(turn.draft, history="not_saved", code=outcome.code, memory=memory)
+    if outcome.recorded is None:
+        return with_metadata(turn.draft, history="saved")
+    recorded = recorded_response(turn.request, outcome.recorded, draft.model)
+    return with_metadata(recorded, memory=draft.memory, summary_lag=draft.summary_lag)
+
+
+def with_metadata(response: Response, **changed: str | int | None) -> Response:
+    """The response with some of its metadata changed."""
+    return response.model_copy(update={"metadata": response.metadata.model_copy(update=changed)})
+
+
+def _response(request: TurnRequest, reply: ConversationEntry, model_name: str, history: HistoryState) -> Response:
     return Response(
         user_id=request.user_id,
-        reply=answer.content,
+        reply=reply.content,
         metadata=Metadata(
-            timestamp=answer.timestamp,
+            timestamp=reply.timestamp,
             session_id=request.session_id,
-            history="pending",
-            memory=memory,
+            history=history,
+            memory="ok",
             model=model_name,
             turn_id=request.turn_id,
-            summary_lag=lag or None,
         ),
     )
-
-
-def repeated(request: TurnRequest, recorded: RecordedTurn, model_name: str) -> Response:
-    """The recorded reply. Raises ServiceError (422) where the recorded question is another."""
-    asked, answer = recorded.said_by("user"), recorded.said_by("assistant")
-    if asked is None or asked.content != request.text or answer is None:
-        raise key_reused()
-    reply = pending(request, answer, model_name, "ok", 0)
-    return with_metadata(reply, history="saved")
-
-
-def settled(request: TurnRequest, reply: Response, outcome: SaveOutcome) -> Response:
-    """The reply with its save's outcome; where the turn was recorded before, the recorded reply."""
-    if outcome.history != "saved":
-        memory = reply.metadata.memory if outcome.is_refused else "unavailable"
-        return with_metadata(reply, history="not_saved", code=outcome.code, memory=memory)
-    if outcome.recorded is None:
-        return with_metadata(reply, history="saved")
-    told = reply.metadata
-    recorded = repeated(request, outcome.recorded, told.model)
-    return with_metadata(recorded, memory=told.memory, summary_lag=told.summary_lag)
-
-
-def with_metadata(reply: Response, **changed: str | int | None) -> Response:
-    """The reply with some of its metadata changed."""
-    return reply.model_copy(update={"metadata": reply.metadata.model_copy(update=changed)})

@@ -1,33 +1,56 @@
-"""Ids of sessions and turns: drawn at random, or derived so that a repeated request finds its turn again."""
+"""A turn's request: the message with the ids of its session and its turn.
+
+Ids are random, or derived from the Idempotency-Key so that a repeated request finds its turn again.
+"""
 
 import json
+from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID, uuid4
 
-from models import Message, TurnRequest, now
+from errors import EmptyText
+from models import Message, now
 
 
-def turn_request(message: Message, idempotency_key: str | None) -> TurnRequest:
-    """The message with its session's id and its turn's."""
-    given = (message.metadata.session_id if message.metadata else None) or None  # empty as in the tutorial: none
-    user_id = message.user_id
-    if idempotency_key is None:
-        session_id, turn_id = given or str(uuid4()), str(uuid4())
-    else:
-        session_id = given or _derived("session", user_id, idempotency_key)
-        turn_id = _derived("turn", user_id, session_id, idempotency_key)
-    return TurnRequest(
-        user_id=user_id,
-        session_id=session_id,
-        turn_id=turn_id,
-        text=message.text,
-        received_at=now(),
-        is_new_session=given is None and idempotency_key is None,
-        is_repeatable=idempotency_key is not None,
-        callback_url=None if message.callback_url is None else str(message.callback_url),
-    )
+@dataclass(frozen=True)
+class TurnRequest:
+    """What a turn is to do: for which user, in which session, under which turn id."""
+
+    user_id: str
+    session_id: str
+    turn_id: str
+    text: str
+    received_at: str
+    is_new_session: bool
+    """The session id was just generated, so the session has no history."""
+    is_repeatable: bool
+    """The turn id comes from an Idempotency-Key, so the turn may be recorded already."""
+    callback_url: str | None = None
+
+    @classmethod
+    def from_message(cls, message: Message, idempotency_key: str | None) -> "TurnRequest":
+        """The request for this message. Raises EmptyText if the message has no text."""
+        if not message.text.strip():
+            raise EmptyText
+        given = (message.metadata.session_id if message.metadata else None) or None  # empty counts as missing
+        user_id = message.user_id
+        if idempotency_key is None:
+            session_id, turn_id = given or str(uuid4()), str(uuid4())
+        else:
+            session_id = given or _derived("session", user_id, idempotency_key)
+            turn_id = _derived("turn", user_id, session_id, idempotency_key)
+        return cls(
+            user_id=user_id,
+            session_id=session_id,
+            turn_id=turn_id,
+            text=message.text,
+            received_at=now(),
+            is_new_session=given is None and idempotency_key is None,
+            is_repeatable=idempotency_key is not None,
+            callback_url=None if message.callback_url is None else str(message.callback_url),
+        )
 
 
 def _derived(*parts: str) -> str:
-    """A UUID that is the same for the same parts; as JSON no two lists of parts read alike."""
+    """A UUID that depends on the parts only. The JSON encoding keeps different lists of parts distinct."""
     return str(UUID(bytes=sha256(json.dumps(parts).encode()).digest()[:16], version=5))

@@ -1,4 +1,4 @@
-"""One line in the log for each turn: its ids, what became of it, how long each part took. Never what was said."""
+"""One log line for each turn: its ids, its outcome, and the duration of each part. It contains no message text."""
 
 import logging
 import time
@@ -6,64 +6,70 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import trace_context
-from models import Metadata, TurnRequest
+from models import Metadata
+from turn.request import TurnRequest
 
-log = logging.getLogger("chat_service.turn")
-
-
-def set_up_logging() -> None:
-    """Lines to stderr from INFO on; a line for every HTTP call, and the SDKs' own reports of failures, are too many."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for name in ("httpx", "httpx2", "openai"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+logger = logging.getLogger("chat_service.turn")
 
 
 class TurnLog:
-    """Collects what one turn's line says."""
+    """Collects the fields of one turn's line and writes it."""
 
     def __init__(self, request: TurnRequest) -> None:
         self._request = request
-        self._began = time.perf_counter()
-        self._parts: list[str] = []
+        self._started_at = time.perf_counter()
+        self._durations: list[str] = []
 
     @contextmanager
     def measured(self, part: str) -> Iterator[None]:
-        """Measure a part of the turn, in milliseconds, also where it fails."""
-        began = time.perf_counter()
+        """Measure a part of the turn in milliseconds, also if it fails."""
+        started_at = time.perf_counter()
         try:
             yield
         finally:
-            self._parts.append(f"{part}_ms={(time.perf_counter() - began) * 1000:.1f}")
+            self._durations.append(f"{part}_ms={_milliseconds_since(started_at):.1f}")
 
-    def write(self, outcome: str, *, is_well: bool) -> None:
-        """Write the line."""
-        log.log(
-            logging.INFO if is_well else logging.WARNING,
+    def write_reply(self, metadata: Metadata) -> None:
+        """Write the line of a turn with a reply. A reply with a code or a summary lag is a warning."""
+        optional = (("code", metadata.code), ("summary_lag", metadata.summary_lag))
+        problems = [f"{name}={value}" for name, value in optional if value]
+        outcome = f"status=200 history={metadata.history} memory={metadata.memory} model={metadata.model}"
+        is_success = not problems and metadata.memory == "ok"
+        self._write(" ".join([outcome, *problems]), is_success=is_success)
+
+    def write_failure(self, status: int, code: str) -> None:
+        """Write the line of a turn without a reply. A failure that is not the client's is a warning."""
+        self._write(f"status={status} code={code}", is_success=status < 500)
+
+    def write_late_save(self, metadata: Metadata) -> None:
+        """Write the outcome of a save that the reply did not wait for."""
+        logger.log(
+            _level(is_success=metadata.history == "saved"),
+            "late save %s history=%s code=%s",
+            self._ids(),
+            metadata.history,
+            metadata.code or "-",
+        )
+
+    def _write(self, outcome: str, *, is_success: bool) -> None:
+        logger.log(
+            _level(is_success=is_success),
             "turn %s %s %s total_ms=%.1f",
             self._ids(),
             outcome,
-            " ".join(self._parts),
-            (time.perf_counter() - self._began) * 1000,
-        )
-
-    def write_reply(self, told: Metadata) -> None:
-        """Write the line of a turn that was answered."""
-        flaws = [f"{name}={value}" for name, value in (("code", told.code), ("summary_lag", told.summary_lag)) if value]
-        outcome = f"status=200 history={told.history} memory={told.memory} model={told.model}"
-        self.write(" ".join([outcome, *flaws]), is_well=not flaws and told.memory == "ok")
-
-    def write_late_save(self, told: Metadata) -> None:
-        """Write what became of a save that the reply did not wait for."""
-        is_well = told.history == "saved"
-        log.log(
-            logging.INFO if is_well else logging.WARNING,
-            "late save %s history=%s code=%s",
-            self._ids(),
-            told.history,
-            told.code or "-",
+            " ".join(self._durations),
+            _milliseconds_since(self._started_at),
         )
 
     def _ids(self) -> str:
         request = self._request
         trace_id = trace_context.trace_id()
         return f"user={request.user_id} session={request.session_id} turn_id={request.turn_id} trace={trace_id}"
+
+
+def _level(*, is_success: bool) -> int:
+    return logging.INFO if is_success else logging.WARNING
+
+
+def _milliseconds_since(started_at: float) -> float:
+    return (time.perf_counter() - started_at) * 1000

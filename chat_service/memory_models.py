@@ -1,0 +1,76 @@
+"""The shapes of the memory service's responses, as far as this service reads them."""
+
+from pydantic import BaseModel
+
+
+class ConversationEntry(BaseModel):
+    """One stored message of a session."""
+
+    role: str
+    content: str
+    timestamp: str = ""
+    turn_id: str | None = None
+
+
+class Profile(BaseModel):
+    """The stored profile of a user."""
+
+    name: str
+    preferred_style: str
+    goal: str
+
+    @classmethod
+    def default(cls, user_id: str) -> "Profile":
+        """The tutorial's profile of a user without one."""
+        return cls(name=user_id, preferred_style="casual", goal="chat")
+
+
+class Summary(BaseModel):
+    """A session's summary. It covers the first `through` messages."""
+
+    text: str
+    through: int
+
+
+class RecordedTurn(BaseModel):
+    """A turn that the memory service has stored."""
+
+    turn_id: str
+    seq: int
+    entries: list[ConversationEntry]
+
+    def last_entry(self, role: str) -> ConversationEntry | None:
+        """The turn's last entry with this role."""
+        return next((entry for entry in reversed(self.entries) if entry.role == role), None)
+
+
+class AppendedTurn(RecordedTurn):
+    """The memory service's response to an append."""
+
+    total: int
+    epoch: str | None = None
+
+
+class Conversation(BaseModel):
+    """Consecutive messages of a session, oldest first.
+
+    `total` is the session's number of messages, `before` the cursor of the page before these messages, `turn` the
+    turn that the request asked for.
+    """
+
+    history: list[ConversationEntry]
+    total: int | None = None
+    epoch: str | None = None
+    summary: Summary | None = None
+    before: str | None = None
+    turn: RecordedTurn | None = None
+
+    @property
+    def length(self) -> int:
+        """The session's number of messages."""
+        return len(self.history) if self.total is None else self.total
+
+    @property
+    def summarized(self) -> int:
+        """How many messages, counted from the session's start, the summary covers."""
+        return self.summary.through if self.summary else 0

@@ -1,0 +1,30 @@
+"""A turn that has its reply and waits to be saved."""
+
+from dataclasses import dataclass
+
+from memory_models import AppendedTurn, Conversation, ConversationEntry
+from models import Response
+from turn.recall import MemorySnapshot
+from turn.request import TurnRequest
+
+
+@dataclass(frozen=True)
+class CompletedTurn:
+    """The request, the response before its save is known, the entries to save, and what memory held before."""
+
+    request: TurnRequest
+    draft: Response
+    entries: tuple[ConversationEntry, ...]
+    memory: MemorySnapshot
+
+    def conversation_after(self, recorded: AppendedTurn) -> Conversation | None:
+        """The end of the session once the turn is recorded; None if the session was new or could not be read."""
+        before = self.memory.conversation
+        if before is None:
+            return None
+        return Conversation(
+            history=[*before.history, *self.entries],
+            total=recorded.total,
+            epoch=recorded.epoch,
+            summary=before.summary,
+        )
