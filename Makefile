@@ -31,7 +31,7 @@ run-local: setup ## start them with the local sidecar
 check: setup ## lint, format, strict types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@for folder in $(SERVICES) local_sidecar tests bench; do \
+	@for folder in $(SERVICES) local_sidecar harness tests bench; do \
 		echo "mypy $$folder"; (cd $$folder && ../$(BIN)/mypy --config-file ../pyproject.toml .) || exit 1; \
 	done
 

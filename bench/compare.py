@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from bench.load import Rate, closed_loop, new_id, new_user, seed, summarize, timed, turn, whole_history
+from bench.measured import MeasuredSystem
 from bench.plan import Plan
 from bench.relay import Relay
-from bench.systems import System
 
 SIZES = (0, 100, 1_000, 10_000)
 USERS = (1, 16, 64)
@@ -36,7 +36,7 @@ class TurnFigures:
         return sum(rate.failed for rate in self.rates.values())
 
 
-async def measure(client: aiohttp.ClientSession, systems: Sequence[System], plan: Plan) -> list[TurnFigures]:
+async def measure(client: aiohttp.ClientSession, systems: Sequence[MeasuredSystem], plan: Plan) -> list[TurnFigures]:
     """All but the bytes, the systems taking turns so that what else the machine does falls on all alike."""
     figures = [TurnFigures() for _ in systems]
     talks = [SizeTalks(client, system, await new_user(client, system.memory)) for system in systems]
@@ -57,7 +57,7 @@ async def measure(client: aiohttp.ClientSession, systems: Sequence[System], plan
 
 
 async def measure_bytes(
-    client: aiohttp.ClientSession, system: System, relay: Relay, plan: Plan, figures: TurnFigures
+    client: aiohttp.ClientSession, system: MeasuredSystem, relay: Relay, plan: Plan, figures: TurnFigures
 ) -> None:
     """Bytes a turn, mean of some turns, between memory service and sidecar. The system must use the relay."""
     user = await new_user(client, system.memory)
@@ -70,7 +70,7 @@ async def measure_bytes(
         figures.bytes_received[size] = (relay.received - received) / plan.bytes_turns
 
 
-async def seeded(client: aiohttp.ClientSession, system: System, user: str, size: int) -> str:
+async def seeded(client: aiohttp.ClientSession, system: MeasuredSystem, user: str, size: int) -> str:
     """A new session of that many messages that has had its first turns."""
     session = await _untouched(client, system, size)
     for number in range(WARM_UP_TURNS):
@@ -78,7 +78,7 @@ async def seeded(client: aiohttp.ClientSession, system: System, user: str, size:
     return session
 
 
-async def _untouched(client: aiohttp.ClientSession, system: System, size: int) -> str:
+async def _untouched(client: aiohttp.ClientSession, system: MeasuredSystem, size: int) -> str:
     """A new session of that many messages that has had no turn yet."""
     session = new_id("session")
     if size:
@@ -93,7 +93,7 @@ class SizeTalks:
     """One user's sessions of every size in one system, and the seconds that their turns took."""
 
     client: aiohttp.ClientSession
-    system: System
+    system: MeasuredSystem
     user: str
     sessions: dict[int, str] = field(default_factory=dict)
     first_turns: dict[int, float] = field(default_factory=dict)
@@ -116,18 +116,18 @@ class SizeTalks:
         return await timed(turn, self.client, self.system, self.user, session, "Tell me something, please.")
 
 
-async def _by_users(client: aiohttp.ClientSession, system: System, users: int, seconds: float) -> Rate:
+async def _by_users(client: aiohttp.ClientSession, system: MeasuredSystem, users: int, seconds: float) -> Rate:
     calls = [_talker(client, system, await new_user(client, system.memory)) for _ in range(users)]
     await asyncio.gather(*(call() for call in calls))  # connections and sessions are there before the clock starts
     return await closed_loop(calls, seconds)
 
 
-def _talker(client: aiohttp.ClientSession, system: System, user: str) -> Callable[[], Awaitable[bool]]:
+def _talker(client: aiohttp.ClientSession, system: MeasuredSystem, user: str) -> Callable[[], Awaitable[bool]]:
     session = new_id("session")
     return lambda: turn(client, system, user, session, "Tell me something, please.")
 
 
-async def _at_once(client: aiohttp.ClientSession, system: System) -> tuple[int, int]:
+async def _at_once(client: aiohttp.ClientSession, system: MeasuredSystem) -> tuple[int, int]:
     """Turns of one session at the same time: how many messages are in the history afterwards, and how many belong."""
     user, session = await new_user(client, system.memory), new_id("session")
     texts = {f"at once {number}" for number in range(AT_ONCE)}

@@ -10,9 +10,9 @@ from statistics import median
 import aiohttp
 
 from bench.load import closed_loop, new_id, seed, timed, whole_history
+from bench.measured import MeasuredSystem
 from bench.memory_calls import PAIRS_AN_APPEND, MemoryCalls
 from bench.plan import Plan
-from bench.systems import System
 
 SIZES = (100, 10_000)
 WRITERS, TURNS_EACH = 16, 20
@@ -41,7 +41,7 @@ class MemoryBench:
     """Our system's memory service, and the tutorial's on the same sidecar (`other`, its base URL)."""
 
     client: aiohttp.ClientSession
-    system: System
+    system: MeasuredSystem
     other: str
     plan: Plan
     calls: MemoryCalls

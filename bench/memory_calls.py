@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from bench.load import new_id, succeeded
+from bench.measured import MeasuredSystem
 from bench.parts import turn_body
-from bench.systems import System
 
 BARE_BYTES = 10_000
 PAIRS_AN_APPEND = 6  # twelve entries, the most that a turn may have
@@ -18,7 +18,7 @@ class MemoryCalls:
     """Calls of one user to our memory service, straight to its port. Each says whether it succeeded."""
 
     client: aiohttp.ClientSession
-    system: System
+    system: MeasuredSystem
     user: str = field(default_factory=lambda: new_id("user"))
 
     async def append(self, session: str, pairs: int = 1) -> bool:

@@ -12,8 +12,8 @@ import aiohttp
 from bench.bare_agent import BareAgent
 from bench.compare import seeded
 from bench.load import CallError, Entry, message, new_id, new_user, succeeded, timed, turn
+from bench.measured import MeasuredSystem
 from bench.plan import Plan
-from bench.systems import System
 
 PART_SIZES = (100, 10_000)
 WINDOW_MESSAGES = 20
@@ -40,7 +40,9 @@ class PartFigures:
         return found["first delta"] / (found["first token"] + max(found["profile read"], found["history read"]))
 
 
-async def measure_parts(client: aiohttp.ClientSession, system: System, agent: BareAgent, plan: Plan) -> PartFigures:
+async def measure_parts(
+    client: aiohttp.ClientSession, system: MeasuredSystem, agent: BareAgent, plan: Plan
+) -> PartFigures:
     """Rounds of everything, for each size in turn."""
     user = await new_user(client, system.memory)
     benches = [PartBench(client, system, agent, user, await seeded(client, system, user, size)) for size in PART_SIZES]
@@ -54,7 +56,7 @@ class PartBench:
     """One session on which turns and their parts are measured."""
 
     def __init__(
-        self, client: aiohttp.ClientSession, system: System, agent: BareAgent, user: str, session: str
+        self, client: aiohttp.ClientSession, system: MeasuredSystem, agent: BareAgent, user: str, session: str
     ) -> None:
         self.client = client
         self.system = system

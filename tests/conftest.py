@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from system import System, running
-from watched import Watched, watching
+from harness.system import System, running
+from tests.watched import Watched, watching
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

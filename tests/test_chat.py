@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from calls import client, history, until
-from sse import events
-from system import CHAT_APP_ID, System
+from harness.services import APP_IDS, CHAT_SERVICE, add_model
+from harness.system import System
+from tests.calls import client, history, until
+from tests.sse import events
 
 TOKEN_MS = 20
 WORDS = 40
@@ -21,16 +22,13 @@ LONG_TEXT = " ".join(f"word{number}" for number in range(WORDS))
 @pytest.fixture(scope="module")
 def chatting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A memory service and two chat services with a model that takes its time."""
-    system = System(tmp_path_factory.mktemp("chatting"))
-    try:
-        env = {"LLM_BASE_URL": system.add_model(TOKEN_MS), "LLM_API_KEY": "none", "LLM_MODEL": "scripted"}
+    with System(tmp_path_factory.mktemp("chatting")) as system:
+        env = {"LLM_BASE_URL": add_model(system, TOKEN_MS), "LLM_API_KEY": "none", "LLM_MODEL": "scripted"}
         system.add_memory()
         system.add_chat(env)
         system.add_chat(env)
         system.start()
         yield system
-    finally:
-        system.stop()
 
 
 def message(session: str, text: str) -> dict[str, object]:
@@ -40,7 +38,7 @@ def message(session: str, text: str) -> dict[str, object]:
 
 def by_app_id(system: System, path: str) -> str:
     """A path of the chat service, called by its app id through another app's sidecar."""
-    return f"{system.memories[0].sidecar_url}/v1.0/invoke/{CHAT_APP_ID}/method{path}"
+    return f"{system.memories[0].sidecar_url}/v1.0/invoke/{APP_IDS[CHAT_SERVICE]}/method{path}"
 
 
 async def test_a_stream_comes_piece_by_piece_through_dapr(chatting: System) -> None:

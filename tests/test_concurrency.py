@@ -4,8 +4,8 @@ import asyncio
 
 import httpx
 
-from calls import Sent, append, assert_kept, client, history, keep, repeated
-from system import Replica, System
+from harness.system import Replica, System
+from tests.calls import Sent, append, assert_kept, client, history, keep, repeated
 
 WRITERS = 64
 TURNS_EACH = 3

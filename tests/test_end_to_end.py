@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from calls import client, until
-from checkout import Checkout, busy_ports
-from processes import READY_SECONDS
-from sidecars import BIN
-from sse import Event, events
+from harness.checkout import Checkout, busy_ports
+from harness.paths import BIN
+from harness.processes import READY_SECONDS
+from tests.calls import client, until
+from tests.sse import Event, events
 
 pytestmark = pytest.mark.slow
 

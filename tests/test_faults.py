@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from calls import client, history, keep, until
-from system import System, running
-from watched import Watched
+from harness.system import System, running
+from tests.calls import client, history, keep, until
+from tests.watched import Watched
 
 TOLD_SECONDS = 3.0
 """Within which a failure of the store is told."""

@@ -5,9 +5,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from calls import client, keep, repeated, until
-from state_proxy import StateCall, pass_on
-from watched import Watched
+from tests.calls import client, keep, repeated, until
+from tests.state_proxy import StateCall, pass_on
+from tests.watched import Watched
 
 TURNS = 24
 """Two pages and what stays in the head."""

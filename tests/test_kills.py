@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import httpx
 import pytest
 
-from calls import Sent, assert_kept, client, history, keep, repeated, until
-from processes import Process
-from system import System, running
+from harness.processes import Process
+from harness.system import System, running
+from tests.calls import Sent, assert_kept, client, history, keep, repeated, until
 
 pytestmark = pytest.mark.slow
 

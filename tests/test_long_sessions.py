@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from calls import client, entries, history, keep
-from system import System
-from watched import Watched
+from harness.system import System
+from tests.calls import client, entries, history, keep
+from tests.watched import Watched
 
 SEALING_CYCLE_TURNS = 6
 """Turns of two messages that fill a page of twelve."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 
-from calls import append, assert_kept, client, history, keep
-from state_proxy import StateCall, pass_on
-from watched import Watched
+from tests.calls import append, assert_kept, client, history, keep
+from tests.state_proxy import StateCall, pass_on
+from tests.watched import Watched
 
 
 def losing(times: int) -> Callable[[StateCall], Awaitable[bool]]:

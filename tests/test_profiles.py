@@ -2,8 +2,8 @@
 
 import pytest
 
-from calls import client
-from system import System
+from harness.system import System
+from tests.calls import client
 
 PROFILE = {"name": "Ada", "preferred_style": "formal", "goal": "learn"}
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from processes import clean_environment
-from sidecars import BIN
-from system import Replica, System, running
+from harness.environment import clean_environment
+from harness.paths import BIN
+from harness.system import Replica, System, running
 
 pytestmark = pytest.mark.slow
 

@@ -7,24 +7,35 @@ from pathlib import Path
 
 import pytest
 
-from calls import append, client, entries, history, keep
-from processes import Process, clean_environment, free_ports
-from sidecars import BIN, ROOT
-from system import System
-from tutorial import FOLDER, SERVICES, needs_tutorial
+from harness.environment import clean_environment
+from harness.groups import ProcessGroup
+from harness.paths import BIN, ROOT
+from harness.services import CHAT_SERVICE, MEMORY_SERVICE, add_service, tutorial_service
+from harness.system import System
+from harness.tutorial import tutorial_folder, tutorial_has
+from tests.calls import append, client, entries, history, keep
 
-pytestmark = needs_tutorial
+FOLDER = tutorial_folder()
+
+pytestmark = pytest.mark.skipif(
+    not tutorial_has("test_main.py"),
+    reason=f"the tutorial is not at {FOLDER}: its tests were NOT run; name its folder by TUTORIAL_DIR",
+)
 
 RUN_SECONDS = 60.0
+"""How long one of the tutorial's test files may take."""
+
+NO_MODEL = {"LLM_BASE_URL": "http://127.0.0.1:9"}
+"""Nothing listens there: the memory service calls no model."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", [MEMORY_SERVICE, CHAT_SERVICE])
 def test_the_tutorials_tests_hold(service: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Unchanged, for the `main` of this service's folder, and without a warning; the run's last line is shown."""
     tests = Path(__file__).parent
     options = ["-c", "../pyproject.toml", "--import-mode=importlib", "-W", "error"]
-    plugins = ["-p", "no:cacheprovider", "-p", "main_is_ours"]
+    plugins = ["-p", "no:cacheprovider", "-p", "check_tested_main"]
     run = subprocess.run(
         [str(BIN / "python"), "-m", "pytest", *options, *plugins, str(FOLDER / service / "test_main.py")],
         cwd=ROOT / service,
@@ -45,22 +56,13 @@ def test_the_tutorials_tests_hold(service: str, capsys: pytest.CaptureFixture[st
 @pytest.fixture(scope="module")
 def theirs(house: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The tutorial's memory service, as it stands, at the sidecar of one of ours; its URL."""
-    (port,) = free_ports(1)
-    url = f"http://127.0.0.1:{port}"
-    sidecar_port = house.memories[0].sidecar_url.rpartition(":")[2]
-    process = Process(
-        [str(BIN / "python"), "-m", "bench.tutorial_launcher", str(FOLDER / SERVICES[0]), "--port", str(port)],
-        ROOT,
-        {"DAPR_HTTP_PORT": sidecar_port, "LLM_BASE_URL": "http://127.0.0.1:9", "PYTHONDONTWRITEBYTECODE": "1"},
-        tmp_path_factory.mktemp("theirs") / "tutorial.log",
-        url,
-    )
-    try:
-        process.start()
-        process.until_ready()
+    sidecar_port = int(house.memories[0].sidecar_url.rpartition(":")[2])
+    with ProcessGroup(tmp_path_factory.mktemp("theirs")) as group:
+        _, url = add_service(
+            group, MEMORY_SERVICE, launcher=tutorial_service(FOLDER), sidecar_port=sidecar_port, env=NO_MODEL
+        )
+        group.start()
         yield url
-    finally:
-        process.stop()
 
 
 @pytest.mark.parametrize("messages", [1, 20, 100, 1_000])

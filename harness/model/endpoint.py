@@ -1,7 +1,7 @@
-"""A small OpenAI-compatible chat-completions server: `python -m bench.model_endpoint --port 9090`.
+"""A small OpenAI-compatible chat-completions server: `python -m harness.model.endpoint --port 9090`.
 
 Serves `POST .../chat/completions` under any prefix, streamed or not. Its replies and scripted failures are those of
-`model_script`; `hang`, `html`, `empty-choices`, `cut-stream` and `slow` are done here, and `NAME-once` fails only the
+`script`; `hang`, `html`, `empty-choices`, `cut-stream` and `slow` are done here, and `NAME-once` fails only the
 first time that a message asks for it. `GET .../requests` returns the newest requests, `DELETE` forgets them.
 """
 
@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from bench import model_wire
-from bench.model_script import ERRORS, RETRY_AFTER_SECONDS, ChatRequest, reply_to, script_of, user_text
+from harness.model import wire
+from harness.model.script import ERRORS, RETRY_AFTER_SECONDS, ChatRequest, reply_to, script_of, user_text
 
 HANG_SECONDS = 120.0  # longer than any client here waits
 SLOW_TOKEN_SECONDS = 0.1
@@ -43,7 +43,7 @@ class ModelEndpoint:
                 self.requests.clear()
             await _answer(send, 200, kept)
         else:
-            await _answer(send, 404, model_wire.error(404, f"no route {method} {path}"))
+            await _answer(send, 404, wire.error(404, f"no route {method} {path}"))
 
     async def _complete(self, request: ChatRequest, receive: Receive, send: Send) -> None:
         self.requests.append(request)
@@ -51,7 +51,7 @@ class ModelEndpoint:
         if script in ERRORS:
             status, message = ERRORS[script]
             headers = {"retry-after": str(RETRY_AFTER_SECONDS)} if script.endswith("retry-after") else {}
-            await _answer(send, status, model_wire.error(status, message), headers)
+            await _answer(send, status, wire.error(status, message), headers)
         elif script == "hang":
             await _until_disconnect(receive)
         elif script == "html":
@@ -75,23 +75,23 @@ class ModelEndpoint:
         reply = reply_to(request, script)
         await self._think(script, len(reply.pieces))
         if script == "empty-choices":
-            await _answer(send, 200, model_wire.no_choices(request["model"]))
+            await _answer(send, 200, wire.no_choices(request["model"]))
             return
-        body = model_wire.completion(request["model"], reply)
+        body = wire.completion(request["model"], reply)
         await _answer(send, 200, body[: len(body) // 2] if script == "cut-stream" else body, length=len(body))
 
     async def _stream(self, request: ChatRequest, script: str, send: Send) -> None:
         await _start(send, 200, {"content-type": "text/event-stream"})
         model = request["model"]
-        events = model_wire.chunks(model, reply_to(request, script))
+        events = wire.chunks(model, reply_to(request, script))
         if script == "empty-choices":
-            events = iter([model_wire.no_choices_chunk(model)])
+            events = iter([wire.no_choices_chunk(model)])
         for number, event in enumerate(events):
             if script == "cut-stream" and number == CUT_AFTER_EVENTS:
                 return  # the server closes the connection: the body never ended
             await self._think(script, 1)
             await send({"type": "http.response.body", "body": event, "more_body": True})
-        await send({"type": "http.response.body", "body": model_wire.DONE})
+        await send({"type": "http.response.body", "body": wire.DONE})
 
     async def _think(self, script: str, tokens: int) -> None:
         seconds = SLOW_TOKEN_SECONDS if script == "slow" else self.token_seconds
@@ -136,7 +136,7 @@ async def _answer(
 
 def main() -> None:
     """Serve on 127.0.0.1 until told to stop."""
-    parser = argparse.ArgumentParser(prog="bench.model_endpoint", description="A stand-in for an OpenAI endpoint.")
+    parser = argparse.ArgumentParser(prog="harness.model.endpoint", description="A stand-in for an OpenAI endpoint.")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--token-ms", type=float, default=0.0, help="time that each word of a reply takes")
     options = parser.parse_args()

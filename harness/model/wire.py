@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from bench.model_script import Reply
+from harness.model.script import Reply
 
 COMPLETION_ID = "chatcmpl-bench"
 CREATED = 1_700_000_000  # fixed, so that equal requests get equal bytes
