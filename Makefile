@@ -10,7 +10,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .PHONY: setup
-setup: .venv/ready ## install what is needed into .venv
+setup: .venv/ready ## install everything into .venv
 
 .venv/ready: requirements.txt local_sidecar/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.11 setup")'
@@ -20,42 +20,43 @@ setup: .venv/ready ## install what is needed into .venv
 	@touch $@
 
 .PHONY: run run-dapr run-local
-run: setup ## start both services, with Dapr where it is installed
+run: setup ## start both services, with Dapr if it is installed
 	@$(BIN)/python start.py auto
-run-dapr: setup ## start them with Dapr and Redis
+run-dapr: setup ## start both services with Dapr and Redis
 	@$(BIN)/python start.py dapr
-run-local: setup ## start them with the local sidecar
+run-local: setup ## start both services with the local sidecar
 	@$(BIN)/python start.py local
 
 .PHONY: check
-check: setup ## lint, format, strict types
+check: setup ## check lint, format and strict types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@for folder in $(SERVICES) local_sidecar tests bench; do \
+	$(BIN)/mypy start.py
+	@for folder in $(SERVICES) local_sidecar harness tests bench; do \
 		echo "mypy $$folder"; (cd $$folder && ../$(BIN)/mypy --config-file ../pyproject.toml .) || exit 1; \
 	done
 
 .PHONY: format
-format: setup ## rewrite the code as `check` wants it
+format: setup ## format the code and fix its lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 .PHONY: test
-test: setup ## the tests of each service, then of the whole system; two minutes
+test: setup ## run the tests of each service, then of the whole system; two minutes
 	@for folder in $(SERVICES) local_sidecar tests; do \
 		echo "pytest $$folder"; (cd $$folder && ../$(BIN)/python -m pytest -q -rs -m "not slow") || exit 1; \
 	done
 
 .PHONY: test-slow
-test-slow: setup ## the long ones: make run-local end to end, kill -9 of every part, requests drawn from OpenAPI
+test-slow: setup ## run the slow tests: make run-local end to end, kill -9 of every part, requests from OpenAPI
 	cd tests && ../$(BIN)/python -m pytest -q -rs -m slow
 
 .PHONY: bench
-bench: setup ## what a turn costs, beside the tutorial's own code (QUICK=1: less; DAPR=1: on real Dapr)
+bench: setup ## measure a turn, and the tutorial's (QUICK=1: less; DAPR=1: with Dapr's sidecars)
 	$(BIN)/python -m bench
 
 .PHONY: lock
-lock: ## pin again what the pyproject.toml files ask for (needs uv)
+lock: ## pin the packages of all pyproject.toml files again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --group dev $(addsuffix /pyproject.toml,$(SERVICES) local_sidecar) \
 		-o requirements.txt

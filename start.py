@@ -1,8 +1,8 @@
-"""`make run`: starts both services, with Dapr where it is there and with the local sidecar where it is not.
+"""`make run`: starts both services, with Dapr if it is installed and else with the local sidecar.
 
 usage: .venv/bin/python start.py [auto|dapr|local]
 
-What stands in the way is told in one line, with what to do, before anything is started.
+If something prevents the start, nothing is started and one line says what and what to do.
 """
 
 import os
@@ -16,11 +16,18 @@ from dotenv.parser import parse_stream
 
 ROOT = Path(__file__).resolve().parent
 ENV_FILE = ROOT / "chat_service" / ".env"
+
 PORTS = {8010: "chat service", 3500: "its sidecar", 8001: "memory service", 3501: "its sidecar"}
+"""The ports of `dapr.yaml` by what listens there, with either kind of sidecar."""
+
 DAPR_PORTS = {50010: "chat sidecar's gRPC", 50011: "memory sidecar's gRPC"}
+"""The ports that only Dapr's sidecars use, as in `dapr.yaml`."""
+
 REDIS = ("localhost", 6379)
-"""As in components/statestore.yaml."""
+"""The store's address, as in `components/statestore.yaml`."""
+
 PROBE_SECONDS = 1.0
+"""Timeout of the question whether Redis works."""
 
 WELCOME = """\
   chat     http://127.0.0.1:8010/docs
@@ -32,12 +39,12 @@ WELCOME = """\
 
 
 def refuse(reason: str) -> NoReturn:
-    """Say why nothing was started, and exit with 1."""
+    """Print why nothing is started, and exit with 1."""
     sys.exit(f"make run: {reason}")
 
 
 def missing_for_dapr() -> str | None:
-    """What Dapr needs and is not there, or None."""
+    """Return what Dapr needs and does not have, or None."""
     if shutil.which("dapr") is None:
         return "the Dapr CLI is not installed (https://docs.dapr.io/getting-started/install-dapr-cli/)"
     if not (Path.home() / ".dapr" / "bin" / "daprd").exists():
@@ -46,57 +53,57 @@ def missing_for_dapr() -> str | None:
 
 
 def missing_redis() -> str | None:
-    """Why Redis cannot be used, or None. Asks as the store will: with REDIS_PASSWORD where it is set."""
+    """Return why Redis cannot be used, or None. Logs in as the store will, with REDIS_PASSWORD if it is set."""
     password = os.environ.get("REDIS_PASSWORD", "")
     login = f"AUTH {password}\r\n" if password else ""
     try:
         with socket.create_connection(REDIS, PROBE_SECONDS) as connection:
             connection.settimeout(PROBE_SECONDS)
             connection.sendall(f"{login}PING\r\nQUIT\r\n".encode())
-            answer = b""
+            response = b""
             while part := connection.recv(1024):
-                answer += part
+                response += part
     except OSError:
-        return f"no Redis answers on {REDIS[0]}:{REDIS[1]} (`dapr init` or `redis-server` starts one)"
-    if b"+PONG" not in answer:
-        return "Redis wants another password (set REDIS_PASSWORD)"
+        return f"no Redis responds on {REDIS[0]}:{REDIS[1]} (`dapr init` or `redis-server` starts one)"
+    if b"+PONG" not in response:
+        return "Redis refuses the password (set REDIS_PASSWORD)"
     return None
 
 
 def check_env_file() -> None:
-    """Refuse a chat_service/.env that cannot be read."""
+    """Refuse to start with a chat_service/.env that cannot be read."""
     if not ENV_FILE.exists():
         return
     try:
         with ENV_FILE.open(encoding="utf-8") as lines:
             broken = [binding.original.line for binding in parse_stream(lines) if binding.error]
     except (OSError, UnicodeDecodeError) as error:
-        refuse(f"chat_service/.env cannot be read: {error}. Mend it, or copy .env.example again")
+        refuse(f"chat_service/.env cannot be read: {error}. Correct it, or copy .env.example again")
     if broken:
-        refuse(f"chat_service/.env, line {broken[0]}: not NAME=value. Mend it, or copy .env.example again")
+        refuse(f"chat_service/.env, line {broken[0]}: it is not NAME=value. Correct it, or copy .env.example again")
 
 
 def check_ports(ports: dict[int, str]) -> None:
-    """Refuse where something listens already."""
+    """Refuse to start if something listens on one of the ports."""
     for port, user in ports.items():
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
-                refuse(f"port {port} ({user}) is in use. Stop what listens there (`lsof -i :{port}` names it)")
+                refuse(f"port {port} ({user}) is in use. Stop what listens there (`lsof -i :{port}` shows it)")
 
 
 def main(mode: str) -> None:
-    """Check, say what is started and why, and become it."""
+    """Check, print what is started and why, and replace this process by it."""
     check_env_file()
     missing = None if mode == "local" else missing_for_dapr()
     if mode == "dapr" and missing:
-        refuse(f"{missing}. `make run-local` needs none of it")
+        refuse(f"{missing}. `make run-local` needs neither Dapr nor Redis")
     with_dapr = mode != "local" and missing is None
     check_ports(PORTS | DAPR_PORTS if with_dapr else PORTS)
     if with_dapr:
-        print("Starting with Dapr and Redis: both are here. State is kept in Redis.")
+        print("Starting with Dapr and Redis: both work here. State is kept in Redis.")
         command = ["dapr", "run", "-f", "."]
     else:
         place = os.environ.get("LOCAL_SIDECAR_STATE", ".local/")

@@ -1,1 +1,1 @@
-"""What a turn costs, here and in the tutorial's code."""
+"""Measures what a turn costs, in this system and in the tutorial's."""

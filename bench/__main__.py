@@ -1,7 +1,7 @@
-"""`python -m bench`: measures the tutorial's code and ours in one run and prints what it found.
+"""`python -m bench`: measures the tutorial's code and ours in one run and prints the figures.
 
-TUTORIAL_DIR names the tutorial's folder, DAPR=1 takes Dapr's own sidecars (DAPRD=PATH) on the Redis at localhost:6379,
-QUICK=1 measures less.
+TUTORIAL_DIR names the tutorial's folder. DAPR=1 uses Dapr's own sidecars (DAPRD=PATH) on the store of `components/`.
+COMPONENTS=PATH names another resources folder. QUICK=1 measures less.
 """
 
 import asyncio
@@ -11,51 +11,70 @@ import signal
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 
 from bench.load import CallError, new_client
+from bench.measured import Bench
 from bench.plan import FULL, QUICK
-from bench.processes import Processes, StartError, answers, free_ports
 from bench.run import run
-from bench.sidecars import ROOT, MissingToolError, sidecars
-from bench.systems import Bench, url
+from harness.groups import ProcessGroup
+from harness.processes import StartError
+from harness.services import add_model
+from harness.sidecars import Sidecars, sidecars_from_environment
+from harness.tutorial import tutorial_folder, tutorial_has
 
 
-def asked(name: str) -> bool:
-    """Whether the environment switches that on."""
+class MissingToolError(Exception):
+    """Something that a run needs is not on this machine. The message says what to do."""
+
+
+def switched_on(name: str) -> bool:
+    """Return whether the environment variable is set and not 0."""
     return os.environ.get(name, "") not in ("", "0")
 
 
-def tutorial_folder() -> Path:
-    """The tutorial's folder. Raises MissingToolError where it is not."""
-    folder = Path(os.environ.get("TUTORIAL_DIR") or ROOT.parent / "shared" / "tutorial").resolve()
-    if not (folder / "chat_service" / "main.py").is_file():
+def checked_tutorial() -> Path:
+    """Return the tutorial's folder. Raises MissingToolError when its code is not there."""
+    folder = tutorial_folder()
+    if not tutorial_has("main.py"):
         raise MissingToolError(f"no tutorial at {folder}: name its folder by TUTORIAL_DIR=PATH")
     return folder
 
 
+def chosen_sidecars() -> Sidecars:
+    """Return the local sidecars, or Dapr's with DAPR=1. Raises MissingToolError when its binary is not found."""
+    sidecars = sidecars_from_environment()
+    if not switched_on("DAPR"):
+        return replace(sidecars, daprd=None)
+    searched = f"{Path.home() / '.dapr' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    found = sidecars.daprd or shutil.which("daprd", path=searched)
+    if not found or not Path(found).is_file():
+        raise MissingToolError("no daprd: run `dapr init --slim`, or name the binary by DAPRD=PATH")
+    return replace(sidecars, daprd=Path(found))
+
+
 async def bench(folder: Path) -> None:
-    """Start the model's endpoint, measure, print."""
-    plan = QUICK if asked("QUICK") else FULL
-    tutorial, chosen = tutorial_folder(), sidecars(dapr=asked("DAPR"))
-    (port,) = free_ports(1)
-    async with new_client() as client, Processes(folder) as group:
-        group.start("model", [sys.executable, "-m", "bench.model_endpoint", "--port", str(port)], cwd=ROOT)
-        await group.until("the model endpoint", lambda: answers(client, f"{url(port)}/requests"))
-        await run(Bench(tutorial, f"{url(port)}/v1", folder, chosen, client), plan)
+    """Start the stand-in model, measure, print."""
+    plan = QUICK if switched_on("QUICK") else FULL
+    tutorial, sidecars = checked_tutorial(), chosen_sidecars()
+    async with new_client() as client, ProcessGroup(folder) as group:
+        model_url = add_model(group)
+        await group.start_async()
+        await run(Bench(tutorial, model_url, folder, sidecars, client), plan)
 
 
 async def until_stopped(folder: Path) -> None:
-    """The bench as a task that SIGTERM cancels, as Ctrl-C does, so that every child is ended."""
+    """Run the bench as a task that SIGTERM cancels, as Ctrl-C does, so that every process is ended."""
     task = asyncio.create_task(bench(folder))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     await task
 
 
 def main() -> int:
-    """Run; the logs stay only where something went wrong."""
+    """Run the bench. The logs are kept only when something failed."""
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     start = time.monotonic()
     try:

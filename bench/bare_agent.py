@@ -1,4 +1,4 @@
-"""The agent alone, in the bench's own process: what a turn's model part costs when nothing else is around it."""
+"""The agent alone, in the bench's own process: what the model call of a turn costs without the services."""
 
 import time
 
@@ -9,16 +9,17 @@ from openai.types.responses import EasyInputMessageParam
 from bench.load import Entry
 
 INSTRUCTIONS = "You are a helpful chatbot. Respond in a casual way. The user's name is Ada, their goal is to chat."
+"""About as long as the instructions that the chat service writes."""
 
 
 @function_tool
 def get_current_time() -> str:
-    """The time, as the services' tool gives it."""
+    """Return the current time, as the services' tool does."""
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
 
 
 class BareAgent:
-    """An agent with the services' kind of model, client and tool, on the endpoint with that URL."""
+    """An agent with the same kind of model, client and tool as the services', on the endpoint `model_url`."""
 
     def __init__(self, model_url: str) -> None:
         self.client = AsyncOpenAI(base_url=model_url, api_key="bench", max_retries=0)
@@ -27,12 +28,12 @@ class BareAgent:
         self.config = RunConfig(tracing_disabled=True)
 
     async def run(self, window: list[Entry], text: str) -> bool:
-        """One run on the messages before and the new text."""
+        """Run the agent on the earlier messages and the new text. Returns whether it replied."""
         result = await Runner.run(self.agent, input=model_input(window, text), run_config=self.config)
         return bool(result.final_output)
 
     async def first_token(self, window: list[Entry], text: str) -> float:
-        """Seconds to the first piece of text of a streamed run, which is then read to its end."""
+        """Return the seconds to the first piece of text of a streamed run. The run is read to its end."""
         start = time.perf_counter()
         first = 0.0
         result = Runner.run_streamed(self.agent, input=model_input(window, text), run_config=self.config)
@@ -47,7 +48,7 @@ class BareAgent:
 
 
 def model_input(window: list[Entry], text: str) -> list[TResponseInputItem]:
-    """The messages as the SDK takes them."""
+    """Return the messages in the form of the Agents SDK."""
     items: list[TResponseInputItem] = [
         EasyInputMessageParam(role="user" if entry["role"] == "user" else "assistant", content=entry["content"])
         for entry in window

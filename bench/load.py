@@ -1,4 +1,4 @@
-"""The load: turns over HTTP by one light client, timed one by one or counted in a closed loop."""
+"""The load: turns over HTTP from one client, timed one by one or counted in a closed loop."""
 
 import asyncio
 import time
@@ -9,19 +9,27 @@ from uuid import uuid4
 
 import aiohttp
 
-from bench.systems import System, introduce
+from bench.measured import MeasuredSystem, introduce
 
-REQUEST_SECONDS = 120.0  # the tutorial's turns take long when 64 run at once
+REQUEST_SECONDS = 120.0
+"""Timeout of one request: the tutorial's turns take long when 64 run at once."""
+
+IDLE_SECONDS = 4.0
+"""How long an idle connection is kept: the tutorial's server closes it after 5 s, and a request must not meet that."""
+
 ATTEMPTS = 3
+"""How often a timed call is tried before the bench fails."""
+
 QUESTION = "Please tell me something about item {} of the list that we made together yesterday."
 SUMMARY = "The user and the assistant went through the items of a list, and what to do about each of them. " * 5
-ANSWER = "Item {} is the one that you wanted to have ready before the end of the week, I think."
+REPLY = "Item {} is the one that you wanted to have ready before the end of the week, I think."
+"""Texts of a seeded session, of a usual length."""
 
 P = ParamSpec("P")
 
 
 class CallError(Exception):
-    """A call that was to be timed failed: that is no measurement."""
+    """A call that had to be timed failed, so there is no measurement."""
 
 
 class Entry(TypedDict):
@@ -33,7 +41,7 @@ class Entry(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """What a closed loop got done: successful calls, others, and the time it took."""
+    """The result of a closed loop: successful calls, failed calls, and its duration."""
 
     done: int
     failed: int
@@ -46,20 +54,22 @@ class Rate:
 
 
 def new_client() -> aiohttp.ClientSession:
-    """A client with as many connections as the load needs, kept open."""
+    """Open a client with as many connections as the load needs."""
     timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS), timeout=timeout
+    )
 
 
 def new_id(kind: str) -> str:
-    """An id that no other run has."""
+    """Return an id that no other run has."""
     return f"bench-{kind}-{uuid4().hex}"
 
 
 def history(messages: int) -> list[Entry]:
-    """A conversation of so many messages, about 85 characters each."""
+    """Return a conversation of `messages` messages of about 85 characters each."""
     return [
-        {"role": "assistant", "content": ANSWER.format(number)}
+        {"role": "assistant", "content": REPLY.format(number)}
         if number % 2
         else {"role": "user", "content": QUESTION.format(number)}
         for number in range(messages)
@@ -67,21 +77,21 @@ def history(messages: int) -> list[Entry]:
 
 
 async def new_user(client: aiohttp.ClientSession, memory: str) -> str:
-    """A user with a profile, by the route that both have: the tutorial's reads fail for a user without one."""
+    """Create a user with a profile by the route that both systems have: the tutorial's reads fail without a profile."""
     user = new_id("user")
     await introduce(client, f"{memory}/memories/{user}/initialize")
     return user
 
 
 async def seed(client: aiohttp.ClientSession, memory: str, session_id: str, messages: int) -> None:
-    """Give a session that many messages, by the route that both memory services have."""
+    """Write a session of `messages` messages by the route that both systems have."""
     url = f"{memory}/conversations/{session_id}"
     async with client.post(url, json={"history": history(messages)}) as response:
         response.raise_for_status()
 
 
 async def summarize(client: aiohttp.ClientSession, memory: str, session_id: str) -> None:
-    """Give a seeded session of ours the summary that it would have, had its messages come turn by turn."""
+    """Write the summary that a seeded session of ours would have if its messages had come turn by turn."""
     url = f"{memory}/conversations/{session_id}"
     async with client.get(url, params={"last": 1}) as response:
         found = await response.json()
@@ -91,7 +101,7 @@ async def summarize(client: aiohttp.ClientSession, memory: str, session_id: str)
 
 
 async def whole_history(client: aiohttp.ClientSession, memory: str, session_id: str) -> list[Entry]:
-    """All messages of a session."""
+    """Return all messages of a session."""
     async with client.get(f"{memory}/conversations/{session_id}") as response:
         response.raise_for_status()
         found: list[Entry] = (await response.json())["history"]
@@ -99,27 +109,27 @@ async def whole_history(client: aiohttp.ClientSession, memory: str, session_id: 
 
 
 def message(user_id: str, session_id: str, text: str) -> dict[str, object]:
-    """The body of a turn, for `/chat/` and `/chat/stream`."""
+    """Return the body of a turn's request, for `/chat/` and `/chat/stream`."""
     return {"user_id": user_id, "text": text, "metadata": {"session_id": session_id}}
 
 
 async def succeeded(response: aiohttp.ClientResponse, status: int = 200) -> bool:
-    """Whether the answer has that status. Its body is read, and where the status is another one, told."""
+    """Read a response and return whether it has that status. Another status is printed."""
     body = await response.read()
     if response.status != status:
         print(f"  {response.method} {response.url.path}: {response.status} {body[:200]!r}", flush=True)
     return response.status == status
 
 
-async def turn(client: aiohttp.ClientSession, system: System, user_id: str, session_id: str, text: str) -> bool:
-    """One turn; whether it was answered with 200 and, where the service tells, saved."""
+async def turn(client: aiohttp.ClientSession, system: MeasuredSystem, user_id: str, session_id: str, text: str) -> bool:
+    """Send one turn. Returns whether the status is 200 and the response does not say that the turn is not saved."""
     async with client.post(f"{system.chat}/chat/", json=message(user_id, session_id, text)) as response:
         reply = await response.read()
         return response.status == 200 and b'"not_saved"' not in reply
 
 
 async def timed(call: Callable[P, Awaitable[bool]], *args: P.args, **kwargs: P.kwargs) -> float:
-    """The seconds that a call takes. A failed one is told and repeated. Raises CallError when that fails too."""
+    """Return the seconds that a call takes. A failed call is printed and repeated. Raises CallError after ATTEMPTS."""
     for _ in range(ATTEMPTS):
         start = time.perf_counter()
         if await call(*args, **kwargs):
@@ -129,7 +139,7 @@ async def timed(call: Callable[P, Awaitable[bool]], *args: P.args, **kwargs: P.k
 
 
 async def closed_loop(calls: Sequence[Callable[[], Awaitable[bool]]], seconds: float) -> Rate:
-    """Each call repeated by a user of its own until the time is over; the calls then running are waited for."""
+    """Repeat each call, all at the same time, for `seconds`. Calls that run at the end are waited for and counted."""
     start = time.perf_counter()
     results: list[bool] = []
 

@@ -1,4 +1,4 @@
-"""What the memory service costs by itself, through its own HTTP, beside bare state calls on the same sidecar."""
+"""What the memory service costs alone, called directly, compared with bare state calls to the same sidecar."""
 
 import asyncio
 import time
@@ -10,18 +10,33 @@ from statistics import median
 import aiohttp
 
 from bench.load import closed_loop, new_id, seed, timed, whole_history
+from bench.measured import MeasuredSystem
 from bench.memory_calls import PAIRS_AN_APPEND, MemoryCalls
 from bench.plan import Plan
-from bench.systems import System
 
 SIZES = (100, 10_000)
+"""Lengths of the sessions, in messages."""
+
 WRITERS, TURNS_EACH = 16, 20
+"""Writers of one session at the same time, and the turns of each."""
+
 MANY_WRITERS = 64
-RATE_ROUNDS = 3  # of each kind, in turn
+"""Writers whose appends a second are measured, on one session and on as many sessions."""
+
+RATE_ROUNDS = 3
+"""Measurements of each of the two rates, alternately. The median counts."""
+
 WHOLE_READS = 15
-REPLACE_MESSAGES = 10_000  # what one request may bring
+"""Reads of a whole session, of each system alternately."""
+
+REPLACE_MESSAGES = 10_000
+"""The most messages that one replace accepts."""
+
 CONTINUED_READS = 20
-LONG_WRITERS = 4  # one waits for the store while the others come and go: it is done sooner
+"""Reads and appends that are timed on the long session."""
+
+LONG_WRITERS = 4
+"""Writers that fill the long session: while one waits for the store the others prepare, which saves time."""
 
 
 @dataclass(slots=True)
@@ -38,17 +53,17 @@ class MemoryFigures:
 
 @dataclass(slots=True)
 class MemoryBench:
-    """Our system's memory service, and the tutorial's on the same sidecar (`other`, its base URL)."""
+    """Measures our memory service, and the tutorial's at the base URL `other` on the same sidecar."""
 
     client: aiohttp.ClientSession
-    system: System
+    system: MeasuredSystem
     other: str
     plan: Plan
     calls: MemoryCalls
     figures: MemoryFigures = field(default_factory=MemoryFigures)
 
     async def measure(self) -> MemoryFigures:
-        """All of it, one after the other."""
+        """Measure everything, one after the other."""
         await self._pairs()
         await self._whole_reads()
         await self._crowd()
@@ -57,7 +72,7 @@ class MemoryBench:
         return self.figures
 
     async def _pairs(self) -> None:
-        """Newest 20 and an append at both sizes, and the two bare calls, in turn."""
+        """Time a read of the newest 20 with an append at both sizes, and the two bare calls, alternately."""
         sessions = {size: await self._session(size) for size in SIZES}
         key = new_id("bare")
         await self.calls.bare_save(key, "")
@@ -78,7 +93,7 @@ class MemoryBench:
         self.figures.medians |= {name: median(values) for name, values in samples.items()}
 
     async def _crowd(self) -> None:
-        """Writers of one session at once, each its turns one after the other."""
+        """Time writers of one session at the same time. Each sends its turns one after the other."""
         session = new_id("session")
 
         async def writer() -> None:
@@ -99,7 +114,7 @@ class MemoryBench:
         self.figures.one_session_rate, self.figures.many_sessions_rate = median(one), median(many)
 
     async def _rate(self, sessions: list[str]) -> float:
-        """Appends a second with one writer to each of the sessions named."""
+        """Return the appends a second with one writer for each of the given sessions."""
         await asyncio.gather(*(self.calls.append(session) for session in sessions))
         calls = [self._appender(session) for session in sessions]
         return (await closed_loop(calls, self.plan.seconds / 2)).per_second
@@ -108,7 +123,7 @@ class MemoryBench:
         return lambda: self.calls.append(session)
 
     async def _long(self) -> None:
-        """A session that is replaced once and then appended to until it has the planned length."""
+        """Time a session that is replaced once and then appended to until it has the planned length."""
         session = await self._session(REPLACE_MESSAGES)
         appends = (self.plan.long_session - REPLACE_MESSAGES) // (2 * PAIRS_AN_APPEND) + LONG_WRITERS
 
@@ -124,7 +139,7 @@ class MemoryBench:
         self.figures.medians["whole read, long"] = time.perf_counter() - start
 
     async def _session(self, size: int) -> str:
-        """A session of ours of that size whose history has been moved into pages."""
+        """Create a session of ours of that size whose history is in pages. Returns its id."""
         session = new_id("session")
         await seed(self.client, self.system.memory, session, size)
         await timed(self.calls.append, session)

@@ -1,4 +1,4 @@
-"""A turn beside its parts, each measured alone, all in one run and taking turns."""
+"""A turn and its parts, each measured alone and alternately in one run."""
 
 import asyncio
 import time
@@ -12,13 +12,20 @@ import aiohttp
 from bench.bare_agent import BareAgent
 from bench.compare import seeded
 from bench.load import CallError, Entry, message, new_id, new_user, succeeded, timed, turn
+from bench.measured import MeasuredSystem
 from bench.plan import Plan
-from bench.systems import System
 
 PART_SIZES = (100, 10_000)
+"""Lengths of the sessions, in messages."""
+
 WINDOW_MESSAGES = 20
+"""Messages that the chat service reads for a turn."""
+
 WARM_UP_ROUNDS = 3
+"""Rounds that are not counted."""
+
 DELTA = b"event: delta"
+"""The line with which a piece of the reply begins in a stream."""
 
 Samples = dict[str, list[float]]
 
@@ -30,18 +37,20 @@ class PartFigures:
     medians: dict[int, dict[str, float]]
 
     def turn_over_parts(self, size: int) -> float:
-        """A turn by the sum of its parts, the two reads taken at the same time as a turn does."""
+        """Return a turn's time divided by the sum of its parts. The two reads run at the same time, as in a turn."""
         found = self.medians[size]
         return found["turn"] / (found["both reads"] + found["agent run"] + found["append"])
 
     def delta_over_parts(self, size: int) -> float:
-        """The first delta by the bare agent's first token and the slower read."""
+        """Return the time to the first delta divided by that to the bare agent's first token plus the slower read."""
         found = self.medians[size]
         return found["first delta"] / (found["first token"] + max(found["profile read"], found["history read"]))
 
 
-async def measure_parts(client: aiohttp.ClientSession, system: System, agent: BareAgent, plan: Plan) -> PartFigures:
-    """Rounds of everything, for each size in turn."""
+async def measure_parts(
+    client: aiohttp.ClientSession, system: MeasuredSystem, agent: BareAgent, plan: Plan
+) -> PartFigures:
+    """Measure rounds of everything, for each size alternately."""
     user = await new_user(client, system.memory)
     benches = [PartBench(client, system, agent, user, await seeded(client, system, user, size)) for size in PART_SIZES]
     for number in range(-WARM_UP_ROUNDS, plan.part_rounds):
@@ -51,10 +60,10 @@ async def measure_parts(client: aiohttp.ClientSession, system: System, agent: Ba
 
 
 class PartBench:
-    """One session on which turns and their parts are measured."""
+    """Measures turns and their parts in one session."""
 
     def __init__(
-        self, client: aiohttp.ClientSession, system: System, agent: BareAgent, user: str, session: str
+        self, client: aiohttp.ClientSession, system: MeasuredSystem, agent: BareAgent, user: str, session: str
     ) -> None:
         self.client = client
         self.system = system
@@ -65,11 +74,11 @@ class PartBench:
         self.samples: Samples = defaultdict(list)
 
     def medians(self) -> dict[str, float]:
-        """The median of each measure."""
+        """Return the median of each measure."""
         return {name: median(values) for name, values in self.samples.items()}
 
     async def round(self, *, keep: bool) -> None:
-        """Each measure once."""
+        """Take each measure once."""
         measures: dict[str, Callable[[], Coroutine[None, None, float]]] = {
             "turn": lambda: timed(turn, self.client, self.system, self.user, self.session, "a turn"),
             "both reads": lambda: timed(self._both_reads),
@@ -106,7 +115,7 @@ class PartBench:
             return await succeeded(response, 201)
 
     async def _first_delta(self) -> float:
-        """Seconds to the first `delta` event; the stream is then read to its end."""
+        """Return the seconds to the first `delta` event. The stream is read to its end."""
         body = message(self.user, self.session, "a turn")
         start = time.perf_counter()
         first = 0.0
@@ -115,11 +124,11 @@ class PartBench:
                 if not first and line.startswith(DELTA):
                     first = time.perf_counter() - start
         if not first:
-            raise CallError("a stream came without a delta")
+            raise CallError("a stream had no delta event")
         return first
 
 
 def turn_body(user: str, text: str, pairs: int = 1) -> dict[str, object]:
-    """The body of an append: one turn of so many pairs of messages."""
+    """Return the body of an append: one turn of `pairs` pairs of messages."""
     entries = [{"role": "user", "content": text}, {"role": "assistant", "content": f"You said: {text}"}] * pairs
     return {"turn_id": new_id("turn"), "user_id": user, "entries": entries}

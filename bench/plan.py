@@ -1,11 +1,11 @@
-"""How much a run measures: all of it, or a quick look."""
+"""How much a run measures: everything, or less with QUICK=1."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured. `bytes_turns` is a multiple of 6: whole cycles of sealing, 12 entries a page."""
+    """How much is measured. `bytes_turns` is a multiple of 6, so that it holds whole cycles of sealing (12 entries)."""
 
     turns: int
     seconds: float

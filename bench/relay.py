@@ -1,4 +1,4 @@
-"""A relay between a service and its sidecar that counts the bytes of each direction, HTTP's own included."""
+"""A relay between a service and its sidecar that counts the bytes of each direction, HTTP headers included."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 CHUNK_BYTES = 65_536
+"""The most bytes that one read takes."""
 
 
 @dataclass(slots=True)
 class Relay:
-    """Passes every connection on to `target_port` of 127.0.0.1; `sent` and `received` are the service's."""
+    """Passes every connection on to `target_port` of 127.0.0.1. `sent` and `received` are bytes of the service."""
 
     target_port: int
     port: int = 0
@@ -19,7 +20,7 @@ class Relay:
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Carry one connection until either side ends it."""
+        """Relay one connection until either side ends it."""
         onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
         up = asyncio.create_task(self._pump(reader, onward_writer, upwards=True))
         down = asyncio.create_task(self._pump(onward_reader, writer, upwards=False))
@@ -37,14 +38,14 @@ class Relay:
                 sink.write(chunk)
                 await sink.drain()
         except ConnectionError:
-            return  # the other side has gone: so does this one
+            return  # the other side has ended the connection
         finally:
             sink.close()
 
 
 @asynccontextmanager
 async def relay(target_port: int) -> AsyncIterator[Relay]:
-    """A running relay on a free port."""
+    """Run a relay on a free port."""
     counting = Relay(target_port)
     server = await asyncio.start_server(counting.serve, "127.0.0.1", 0)
     counting.port = server.sockets[0].getsockname()[1]

@@ -1,40 +1,40 @@
-"""One run: the tutorial's system and ours turn about, then ours beside its parts, then the bytes of both."""
+"""One run: the tutorial's system and ours alternately, then the parts of our turn, then the bytes of both."""
 
 from collections.abc import Iterable
 
 from bench.bare_agent import BareAgent
 from bench.compare import TurnFigures, measure, measure_bytes
+from bench.measured import Bench, Kind, MeasuredSystem, running, tutorial_memory
 from bench.memory import MemoryBench, MemoryFigures
 from bench.memory_calls import MemoryCalls
 from bench.parts import PartFigures, measure_parts
 from bench.plan import Plan
-from bench.processes import Processes, answers, free_ports
 from bench.relay import relay
-from bench.systems import Bench, Kind, System, running, start_service, url
 from bench.table import Target, table
 from bench.targets import memory_lines, memory_targets, part_lines, part_targets, turn_rows, turn_targets
+from harness.environment import free_ports
 
 
 async def run(bench: Bench, plan: Plan) -> None:
     """Measure everything and print it."""
-    say(f"Sidecars: {bench.sidecars.name}. The same model endpoint, client and kind of sidecar for both; medians.")
+    say(f"Sidecars: {bench.sidecars_name}. The same model endpoint, client and kind of sidecar for both; medians.")
     tutorial, ours = await compared(bench, plan)
     async with running(bench, "ours") as system:
         say("measuring the parts of a turn")
-        parts = await beside_parts(bench, system, plan)
+        parts = await measured_parts(bench, system, plan)
         say("measuring the memory service by itself")
-        memory = await beside_bare_calls(bench, system, plan)
+        memory = await measured_memory(bench, system, plan)
     await count_bytes(bench, "tutorial", plan, tutorial)
     await count_bytes(bench, "ours", plan, ours)
     show(tutorial, ours, parts, memory, plan)
-    if not bench.sidecars.kept_apart:
+    if not bench.sidecars.isolated:
         say("\nRedis keeps this run's keys: redis-cli --scan --pattern '*bench-*' | xargs redis-cli del")
 
 
 async def compared(bench: Bench, plan: Plan) -> list[TurnFigures]:
-    """The tutorial's figures and ours: turn about where both can run at once, else one after the other."""
+    """Measure the tutorial's system and ours: alternately if both can run at once, else one after the other."""
     say("measuring turns")
-    if bench.sidecars.kept_apart:
+    if bench.sidecars.isolated:
         async with running(bench, "tutorial") as theirs, running(bench, "ours") as mine:
             return await measure(bench.client, (theirs, mine), plan)
     async with running(bench, "tutorial") as theirs:
@@ -44,7 +44,7 @@ async def compared(bench: Bench, plan: Plan) -> list[TurnFigures]:
 
 
 async def count_bytes(bench: Bench, kind: Kind, plan: Plan, figures: TurnFigures) -> None:
-    """The bytes, on a system of its own whose memory reaches its sidecar through the counting relay."""
+    """Count the bytes in a separate system, whose memory service reaches its sidecar through the relay."""
     say(f"counting bytes: {kind}")
     (sidecar_port,) = free_ports(1)
     async with (
@@ -54,8 +54,8 @@ async def count_bytes(bench: Bench, kind: Kind, plan: Plan, figures: TurnFigures
         await measure_bytes(bench.client, system, counting, plan, figures)
 
 
-async def beside_parts(bench: Bench, system: System, plan: Plan) -> PartFigures:
-    """A turn and its parts."""
+async def measured_parts(bench: Bench, system: MeasuredSystem, plan: Plan) -> PartFigures:
+    """Measure a turn and its parts."""
     agent = BareAgent(bench.model_url)
     try:
         return await measure_parts(bench.client, system, agent, plan)
@@ -63,19 +63,15 @@ async def beside_parts(bench: Bench, system: System, plan: Plan) -> PartFigures:
         await agent.close()
 
 
-async def beside_bare_calls(bench: Bench, system: System, plan: Plan) -> MemoryFigures:
-    """The memory service, with the tutorial's started on the same sidecar for the whole reads."""
-    (port,) = free_ports(1)
-    sidecar_port = int(system.memory_sidecar.rpartition(":")[2])
-    async with Processes(bench.folder) as group:
-        start_service(group, bench, "tutorial", "agent_memory_service", port, sidecar_port)
-        await group.until("the tutorial's memory service", lambda: answers(bench.client, f"{url(port)}/"))
+async def measured_memory(bench: Bench, system: MeasuredSystem, plan: Plan) -> MemoryFigures:
+    """Measure the memory service. The tutorial's is started on the same sidecar for the whole reads."""
+    async with tutorial_memory(bench, system.memory_sidecar_port) as tutorial:
         calls = MemoryCalls(bench.client, system)
-        return await MemoryBench(bench.client, system, url(port), plan, calls).measure()
+        return await MemoryBench(bench.client, system, tutorial, plan, calls).measure()
 
 
 def show(tutorial: TurnFigures, ours: TurnFigures, parts: PartFigures, memory: MemoryFigures, plan: Plan) -> None:
-    """Print the table, the figures beside it and the targets."""
+    """Print the table, the other figures and the targets."""
     say("\n" + table(list(turn_rows(tutorial, ours))))
     say("\nA turn and its parts, each alone")
     say_all(part_lines(parts))
@@ -91,7 +87,7 @@ def show(tutorial: TurnFigures, ours: TurnFigures, parts: PartFigures, memory: M
 
 
 def say(line: str) -> None:
-    """Print at once, also into a pipe."""
+    """Print a line at once, also into a pipe."""
     print(line, flush=True)
 
 

@@ -9,7 +9,7 @@ HEADINGS = ("", "tutorial", "ours", "ratio")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One measure of both systems. `more_is_better` turns the ratio round, so that above 1 is always ours."""
+    """One measure of both systems. `more_is_better` inverts the ratio: above 1, ours is always the better one."""
 
     label: str
     tutorial: float
@@ -19,12 +19,12 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """How many times better ours is."""
+        """How many times better our system is."""
         better, worse = (self.ours, self.tutorial) if self.more_is_better else (self.tutorial, self.ours)
         return better / worse
 
     def cells(self) -> tuple[str, ...]:
-        """The row's text, cell by cell."""
+        """Return the text of each cell."""
         return (
             self.label,
             f"{number(self.tutorial)} {self.unit}",
@@ -35,7 +35,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What an issue asks for: at most `limit`, or at least where `at_least`."""
+    """A target: at most `limit`, or at least `limit` if `at_least`."""
 
     text: str
     limit: float
@@ -45,25 +45,25 @@ class Target:
 
     @property
     def reached(self) -> bool:
-        """Whether the measured figure keeps the limit."""
+        """Whether the measured figure meets the target."""
         return self.measured >= self.limit if self.at_least else self.measured <= self.limit
 
     def line(self) -> str:
-        """`ok` or `missed`, what is asked, what was measured."""
+        """Return a line: `ok` or `missed`, the target, the measured figure."""
         word = "at least" if self.at_least else "at most"
         verdict = "ok    " if self.reached else "missed"
         return f"{verdict}  {self.text}: {word} {self.limit:g}{self.unit}, measured {number(self.measured)}{self.unit}"
 
 
 def number(value: float) -> str:
-    """Three significant digits, whole above a thousand, with thousands set apart."""
+    """Format a figure with three significant digits, whole from 100 on, with commas between thousands."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows in columns, figures to the right."""
+    """Format the rows in columns, with the figures to the right."""
     lines = [HEADINGS, *(row.cells() for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
     return "\n".join(
@@ -73,10 +73,10 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def p50(values: Sequence[float]) -> float:
-    """The median."""
+    """Return the median."""
     return median(values)
 
 
 def p95(values: Sequence[float]) -> float:
-    """The 95th percentile."""
+    """Return the 95th percentile."""
     return quantiles(values, n=20, method="inclusive")[-1]

@@ -1,4 +1,4 @@
-"""What the figures of a run mean: the rows of the table, and the targets that they are held against."""
+"""The rows of the table, and the targets that the figures are compared with."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ MS = 1_000
 
 
 def turn_rows(tutorial: TurnFigures, ours: TurnFigures) -> Iterator[Row]:
-    """The comparison with the tutorial."""
+    """Yield the rows that compare turns with the tutorial's."""
     for name, measure in (("p50", p50), ("p95", p95)):
         for size in SIZES:
             yield Row(
@@ -48,7 +48,7 @@ def turn_rows(tutorial: TurnFigures, ours: TurnFigures) -> Iterator[Row]:
 
 
 def turn_targets(tutorial: TurnFigures, ours: TurnFigures) -> Iterator[Target]:
-    """What the issues ask of a turn beside the tutorial's."""
+    """Yield the targets of a turn compared with the tutorial's."""
     worst = min(p50(tutorial.latencies[size]) / p50(ours.latencies[size]) for size in SIZES)
     yield Target("p50 of a turn, times better than the tutorial's, worst size", 8, worst, at_least=True)
     crowd = ours.rates[16].per_second / tutorial.rates[16].per_second
@@ -61,14 +61,14 @@ def turn_targets(tutorial: TurnFigures, ours: TurnFigures) -> Iterator[Target]:
 
 
 def part_lines(parts: PartFigures) -> Iterator[str]:
-    """The medians of a turn and its parts, a line for each size."""
+    """Yield a line for each size: the medians of a turn and its parts."""
     for size in PART_SIZES:
         found = ", ".join(f"{name} {seconds * MS:.2f}" for name, seconds in parts.medians[size].items())
         yield f"at {size:,} messages, ms: {found}"
 
 
 def part_targets(parts: PartFigures) -> Iterator[Target]:
-    """What the issues ask of a turn beside its parts."""
+    """Yield the targets of a turn compared with its parts."""
     for size in PART_SIZES:
         yield Target(f"a turn by the sum of its parts, {size:,} messages", 1.10, parts.turn_over_parts(size))
         delta = parts.delta_over_parts(size)
@@ -76,7 +76,7 @@ def part_targets(parts: PartFigures) -> Iterator[Target]:
 
 
 def memory_lines(found: MemoryFigures) -> Iterator[str]:
-    """The memory's medians and rates."""
+    """Yield the medians and rates of the memory service."""
     yield "ms: " + ", ".join(f"{name} {seconds * MS:.2f}" for name, seconds in found.medians.items())
     yield f"appends a second, {MANY_WRITERS} writers: one session {found.one_session_rate:.0f}, " + (
         f"as many sessions {found.many_sessions_rate:.0f}"
@@ -84,7 +84,7 @@ def memory_lines(found: MemoryFigures) -> Iterator[str]:
 
 
 def memory_targets(found: MemoryFigures, long_session: int) -> Iterator[Target]:
-    """What the issues ask of the memory service."""
+    """Yield the targets of the memory service."""
     pairs = [found.medians[f"newest and append at {size}"] for size in (100, 10_000)]
     for size, seconds in zip((100, 10_000), pairs, strict=True):
         yield Target(f"newest 20 and append by two bare calls, {size:,} messages", 3.5, seconds / found.medians["bare"])

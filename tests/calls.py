@@ -1,4 +1,4 @@
-"""What the tests ask of a system, in the domain's words; waits are polls with a deadline."""
+"""The requests that the tests send to a system. A wait is a poll with a deadline."""
 
 import asyncio
 import time
@@ -10,16 +10,22 @@ from urllib.parse import quote
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-CALL_SECONDS = 20.0  # longer than any service here may take
-KEPT_SECONDS = 60.0
+CALL_SECONDS = 20.0
+"""Timeout of one request: longer than any request to these services may take."""
+
+REPEAT_SECONDS = 60.0
+"""How long a test repeats a request or polls a condition before it fails."""
+
 PAUSE_SECONDS = 0.05
+"""Pause between two attempts."""
+
 REPEATED = {500, 502, 503, 504}
-"""Told by a sidecar or by a service that could not do it now: the client repeats."""
+"""Statuses after which a client repeats: a sidecar or a service could not handle the request now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One turn that was acknowledged: what it holds, and when it was first sent and then acknowledged."""
+    """An acknowledged turn: its contents, when it was first sent, and when it was acknowledged."""
 
     turn_id: str
     contents: tuple[str, ...]
@@ -29,15 +35,15 @@ class Sent:
 
 @asynccontextmanager
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    """A client that repeats nothing by itself."""
+    """Open a client that repeats nothing by itself."""
     async with httpx.AsyncClient(
         transport=AiohttpTransport(limits=httpx.Limits(max_connections=None)), timeout=CALL_SECONDS, trust_env=False
     ) as http:
         yield http
 
 
-async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = KEPT_SECONDS) -> None:
-    """Poll until the condition holds; fails after the time given."""
+async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = REPEAT_SECONDS) -> None:
+    """Poll until the condition holds. Fails with `what` after the given time."""
     deadline = time.monotonic() + seconds
     while not await condition():
         assert time.monotonic() < deadline, f"never: {what}"
@@ -45,14 +51,14 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: fl
 
 
 async def repeated(call: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
-    """The first answer that is no failure to repeat; connections that break are repeated too."""
-    deadline = time.monotonic() + KEPT_SECONDS
+    """Repeat a request while its status is in REPEATED or its connection breaks. Returns the other response."""
+    deadline = time.monotonic() + REPEAT_SECONDS
     while True:
         try:
-            answer = await call()
-            if answer.status_code not in REPEATED:
-                return answer
-            failure = f"{answer.status_code} {answer.text}"
+            response = await call()
+            if response.status_code not in REPEATED:
+                return response
+            failure = f"{response.status_code} {response.text}"
         except httpx.HTTPError as error:
             failure = repr(error)
         assert time.monotonic() < deadline, f"still failing: {failure}"
@@ -60,14 +66,14 @@ async def repeated(call: Callable[[], Awaitable[httpx.Response]]) -> httpx.Respo
 
 
 def entries(*contents: str) -> list[dict[str, str]]:
-    """Messages of user and assistant in turn."""
+    """Return messages that the user and the assistant write alternately."""
     return [{"role": "assistant" if n % 2 else "user", "content": text} for n, text in enumerate(contents)]
 
 
 async def append(
     http: httpx.AsyncClient, memory: str, session_id: str, user_id: str, turn_id: str, *contents: str
 ) -> httpx.Response:
-    """One attempt to append a turn."""
+    """Try once to append a turn."""
     body = {"turn_id": turn_id, "user_id": user_id, "entries": entries(*contents)}
     return await http.post(f"{memory}/conversations/{quote(session_id, safe='')}/turns", json=body)
 
@@ -75,34 +81,34 @@ async def append(
 async def keep(
     http: httpx.AsyncClient, memory: str, session_id: str, user_id: str, turn_id: str, *contents: str
 ) -> Sent:
-    """Append a turn, repeating it with its id until it is acknowledged."""
+    """Append a turn, repeated with the same id until it is acknowledged."""
     sent_at = time.monotonic()
-    answer = await repeated(lambda: append(http, memory, session_id, user_id, turn_id, *contents))
-    assert answer.status_code in (200, 201), answer.text
-    assert [entry["content"] for entry in answer.json()["entries"]] == list(contents)
+    response = await repeated(lambda: append(http, memory, session_id, user_id, turn_id, *contents))
+    assert response.status_code in (200, 201), response.text
+    assert [entry["content"] for entry in response.json()["entries"]] == list(contents)
     return Sent(turn_id, contents, sent_at, time.monotonic())
 
 
 async def history(http: httpx.AsyncClient, memory: str, session_id: str) -> list[str]:
-    """The contents of all messages of a session."""
-    answer = await repeated(lambda: http.get(f"{memory}/conversations/{quote(session_id, safe='')}"))
-    assert answer.status_code == 200, answer.text
-    return [entry["content"] for entry in answer.json()["history"]]
+    """Return the contents of all messages of a session."""
+    response = await repeated(lambda: http.get(f"{memory}/conversations/{quote(session_id, safe='')}"))
+    assert response.status_code == 200, response.text
+    return [entry["content"] for entry in response.json()["history"]]
 
 
 def assert_kept(kept: list[str], turns: list[Sent]) -> None:
-    """Each turn is there once, whole, in one piece, nothing else is, and none before one acknowledged when it was sent.
+    """Check that the history is exactly these turns, each once and in one piece.
 
-    Every message of the turns must be unlike every other.
+    A turn must stand behind every turn that was acknowledged before it was sent. All messages must differ.
     """
     by_first = {turn.contents[0]: turn for turn in turns}
     latest_sent = 0.0
     at = 0
     while at < len(kept):
-        assert kept[at] in by_first, f"message {at} is no turn's beginning, or is there twice: {kept[at]!r}"
+        assert kept[at] in by_first, f"message {at} does not begin a turn, or is there twice: {kept[at]!r}"
         turn = by_first.pop(kept[at])
         assert tuple(kept[at : at + len(turn.contents)]) == turn.contents
-        assert turn.acknowledged_at > latest_sent, f"{turn.turn_id} is behind one that was sent after it was done"
+        assert turn.acknowledged_at > latest_sent, f"{turn.turn_id} is behind a turn sent after its acknowledgement"
         latest_sent = max(latest_sent, turn.sent_at)
         at += len(turn.contents)
     assert not by_first, f"acknowledged and lost: {sorted(by_first)}"

@@ -1,12 +1,18 @@
-"""Systems of real processes for the tests; a test that fails shows what they printed."""
+"""Systems of real processes for the tests. The report of a failed test shows what they printed."""
 
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
-from system import System, running
-from watched import Watched, watching
+from harness.paths import ROOT
+from harness.system import System, running
+from tests.watched import Watched, watching
+
+FROM_THE_ROOT = (
+    "each service has its own `main` and `tests`, so one run cannot hold them all: run `make test`, or pytest in one "
+    "folder, such as `cd chat_service && pytest`"
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -15,15 +21,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the marks."""
+    """Register the marks."""
     config.addinivalue_line("markers", "slow: left out by `make test`, run by `make test-slow` and in CI")
+
+
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Refuse a run of the whole repository with one line that says what to run."""
+    if any((config.invocation_params.dir / argument).resolve() == ROOT for argument in config.args):
+        raise pytest.UsageError(FROM_THE_ROOT)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Function,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the processes' output to a failure."""
+    """Add the processes' output to the report of a failed test."""
     report = yield
     if report.failed:
         used = [value.system if isinstance(value, Watched) else value for value in item.funcargs.values()]
@@ -32,10 +44,10 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """Two memory services behind one app id and a chat service with the offline model; left as it was found."""
-    with running(tmp_path_factory.mktemp("house"), memories=2, chats=1) as system:
-        yield system
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """Two memory services behind one app id and a chat service with the offline model. No test may break it."""
+    with running(tmp_path_factory.mktemp("system"), memories=2, chats=1) as shared:
+        yield shared
 
 
 @pytest.fixture

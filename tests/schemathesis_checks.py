@@ -1,4 +1,4 @@
-"""Loaded by Schemathesis (SCHEMATHESIS_HOOKS): what its own checks cannot know of these services."""
+"""A check for Schemathesis, which loads it by SCHEMATHESIS_HOOKS. It knows why these services refuse valid requests."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from schemathesis.checks import CheckContext, positive_data_acceptance
 from schemathesis.core.transport import Response
 
 REFUSALS = {"callback_not_allowed", "idempotency_key_reused", "not_owner", "session_deleted"}
-"""Codes of well-formed requests that are refused for what was before, or for what the operator allows."""
+"""Error codes of valid requests that are refused because of earlier requests or of the operator's settings."""
 
 
 @schemathesis.check
-def good_input_is_taken(ctx: CheckContext, response: Response, case: Case[Any]) -> bool | None:
-    """`positive_data_acceptance`, unless the refusal names a reason that no schema can hold."""
+def valid_input_is_accepted(ctx: CheckContext, response: Response, case: Case[Any]) -> bool | None:
+    """Check `positive_data_acceptance`, except for refusals with a reason that no schema can express."""
     if response.status_code >= 400 and response.json().get("code") in REFUSALS:
         return None
     result: bool | None = positive_data_acceptance(ctx, response, case)

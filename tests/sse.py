@@ -1,4 +1,4 @@
-"""Server-sent events as a client sees them (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+"""Reads server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
 import json
 from collections.abc import AsyncIterator
@@ -15,10 +15,10 @@ class Event:
     data: dict[str, str]
 
 
-async def events(answer: httpx.Response) -> AsyncIterator[Event]:
-    """The events of an answer as they come; comments are passed over."""
+async def events(response: httpx.Response) -> AsyncIterator[Event]:
+    """Yield the events of a response as they arrive. Comments are skipped."""
     kind, data = "message", ""
-    async for line in answer.aiter_lines():
+    async for line in response.aiter_lines():
         name, _, value = line.partition(":")
         if name == "event":
             kind = value.strip()

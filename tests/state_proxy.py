@@ -1,4 +1,4 @@
-"""What lies between a memory service and its sidecar in some tests: notes every call, loses answers when told to."""
+"""A proxy between a memory service and its sidecar: it records every call, and can fail calls or drop responses."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,12 +12,15 @@ from pydantic_core import from_json
 from yarl import URL
 
 STATE = "/v1.0/state/statestore"
-MAX_BODY_BYTES = 8 * 1024 * 1024  # more than Dapr takes: it is for the sidecar to refuse
+"""The path of the store at a sidecar."""
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+"""The largest body that the proxy passes on: more than Dapr accepts, because the sidecar has to refuse it."""
 
 
 @dataclass(frozen=True, slots=True)
 class StateCall:
-    """A call to the state API as the sidecar got it: `keys` are those it names."""
+    """A request to the state API, as the sidecar received it."""
 
     method: str
     path: str
@@ -30,24 +33,24 @@ class StateCall:
 
     @property
     def keys(self) -> list[str]:
-        """The keys it saves, deletes or reads."""
+        """The keys that it saves, deletes or reads."""
         if not self.body:
             return [unquote(self.path.removeprefix(f"{STATE}/"))]
         body = from_json(self.body)
         return list(body["keys"]) if isinstance(body, dict) else [item["key"] for item in body]
 
 
-Answered = Callable[[StateCall], Awaitable[bool]]
-"""Called when the sidecar has done a call; whether its answer goes back. False: the connection is cut."""
+AfterCall = Callable[[StateCall], Awaitable[bool]]
+"""Called when the sidecar has responded. True: the response is passed on. False: the connection is cut."""
 
 
 async def pass_on(_: StateCall) -> bool:
-    """Every answer goes back."""
+    """Pass on every response."""
     return True
 
 
-def answer_of_a_lost_store(call: StateCall) -> web.Response:
-    """What Dapr was recorded to answer while its Redis refuses connections."""
+def response_of_a_lost_store(call: StateCall) -> web.Response:
+    """Return what Dapr responds while its Redis refuses connections (recorded in `contract/`)."""
     if call.path.endswith("/bulk"):
         return web.json_response([{"key": key, "error": "connection refused"} for key in call.keys])
     if call.method == "GET":
@@ -59,42 +62,42 @@ def answer_of_a_lost_store(call: StateCall) -> web.Response:
 
 
 class StateProxy:
-    """Passes each call on to the sidecar; `calls` are those the sidecar has done, oldest first."""
+    """Passes each call on to the sidecar. `calls` are those that the sidecar responded to, oldest first."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self.sidecar_url = ""
         self.port = 0
         self.calls: list[StateCall] = []
-        self.answered: Answered = pass_on
+        self.after_call: AfterCall = pass_on
         self.fails: Callable[[StateCall], bool] = lambda _: False
-        """Which calls find the store gone."""
+        """The calls for which the store seems to be down."""
         self._session = session
 
     @property
     def keys_written(self) -> set[str]:
-        """Every key that was ever saved."""
+        """Every key that was ever saved or deleted."""
         return {key for call in self.calls if call.writes for key in call.keys}
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Carry one call, and its answer if it may go back."""
+        """Pass on one call, and its response unless `after_call` drops it."""
         body = await request.read()
         call = StateCall(request.method, request.raw_path, body)
         if self.fails(call):
-            return answer_of_a_lost_store(call)
+            return response_of_a_lost_store(call)
         headers = {name: value for name, value in request.headers.items() if name.lower() == "content-type"}
         url = URL(self.sidecar_url + request.raw_path, encoded=True)
-        async with self._session.request(request.method, url, data=BytesIO(body), headers=headers) as answer:
-            content = await answer.read()
+        async with self._session.request(request.method, url, data=BytesIO(body), headers=headers) as response:
+            content = await response.read()
         self.calls.append(call)
-        if not await self.answered(call) and request.transport is not None:
+        if not await self.after_call(call) and request.transport is not None:
             request.transport.abort()
-        kept = {name: value for name, value in answer.headers.items() if name.lower() in ("content-type", "etag")}
-        return web.Response(status=answer.status, body=content, headers=kept)
+        kept = {name: value for name, value in response.headers.items() if name.lower() in ("content-type", "etag")}
+        return web.Response(status=response.status, body=content, headers=kept)
 
 
 @asynccontextmanager
 async def state_proxy() -> AsyncIterator[StateProxy]:
-    """A proxy on a free port; `sidecar_url` is to be set before the first call."""
+    """Run a proxy on a free port. The caller sets `sidecar_url` before the first call."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         proxy = StateProxy(session)
         app = web.Application(client_max_size=MAX_BODY_BYTES)

@@ -1,4 +1,4 @@
-"""The tutorial's dialogues through `make run-local`, as a person has them: real processes on the real ports."""
+"""The tutorial's dialogues through `make run-local`: real processes on the real ports."""
 
 import re
 import socket
@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from calls import client, until
-from checkout import Checkout, busy_ports
-from processes import READY_SECONDS
-from sidecars import BIN
-from sse import Event, events
+from harness.checkout import Checkout, busy_ports
+from harness.paths import BIN
+from harness.processes import READY_SECONDS
+from tests.calls import client, until
+from tests.sse import Event, events
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +32,7 @@ REPLIES = (
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[Checkout]:
-    """A copy of the repository; what it prints is shown when the test fails."""
+    """A copy of the repository. Its output is shown when the test fails."""
     assert busy_ports() == [], "the ports of a running system are needed: stop it first"
     copy = Checkout(tmp_path)
     try:
@@ -44,7 +44,7 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
 
 
 async def started(http: httpx.AsyncClient, checkout: Checkout) -> None:
-    """Start the system and wait until it is ready, memory included."""
+    """Start the system and wait until the chat service is ready, its memory included."""
 
     async def ready() -> bool:
         assert checkout.running is not None
@@ -58,20 +58,20 @@ async def started(http: httpx.AsyncClient, checkout: Checkout) -> None:
     await until(ready, "the system is ready", READY_SECONDS)
 
 
-def said(text: str, session: str | None) -> dict[str, object]:
-    """The tutorial's request."""
+def turn_body(text: str, session: str | None) -> dict[str, object]:
+    """Return the body of the tutorial's request."""
     metadata = {"metadata": {"session_id": session}} if session else {}
     return {"user_id": "junaid", "text": text, "tags": ["question"], **metadata}
 
 
 async def dialogue(http: httpx.AsyncClient) -> str:
-    """The tutorial's dialogue, reply by reply; its session."""
+    """Hold the tutorial's dialogue and check each reply. Returns the session id."""
     session = None
     for text, expected in zip(DIALOGUE, REPLIES, strict=True):
-        answer = await http.post(f"{CHAT}/chat/", json=said(text, session))
-        assert answer.status_code == 200, answer.text
-        assert re.search(expected, answer.json()["reply"]), answer.json()["reply"]
-        metadata = answer.json()["metadata"]
+        response = await http.post(f"{CHAT}/chat/", json=turn_body(text, session))
+        assert response.status_code == 200, response.text
+        assert re.search(expected, response.json()["reply"]), response.json()["reply"]
+        metadata = response.json()["metadata"]
         assert (metadata["history"], metadata["memory"]) == ("saved", "ok")
         assert "offline" in metadata["model"]
         session = metadata["session_id"]
@@ -80,15 +80,15 @@ async def dialogue(http: httpx.AsyncClient) -> str:
 
 
 async def streamed(http: httpx.AsyncClient, text: str, session: str) -> list[Event]:
-    """One turn as events."""
-    async with http.stream("POST", f"{CHAT}/chat/stream", json=said(text, session)) as answer:
-        assert answer.status_code == 200
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        return [event async for event in events(answer)]
+    """Return the events of one streamed turn."""
+    async with http.stream("POST", f"{CHAT}/chat/stream", json=turn_body(text, session)) as response:
+        assert response.status_code == 200
+        assert response.headers["content-type"].startswith("text/event-stream")
+        return [event async for event in events(response)]
 
 
 async def streamed_dialogue(http: httpx.AsyncClient, session: str) -> None:
-    """The tutorial's dialogue as streams: the pieces are the reply, and the clock is asked by a tool."""
+    """Hold the dialogue as streams: the pieces make the reply, and the time comes from a tool."""
     for text, expected in zip(DIALOGUE, REPLIES, strict=True):
         got = await streamed(http, text, session)
         done = got[-1]
@@ -101,7 +101,7 @@ async def streamed_dialogue(http: httpx.AsyncClient, session: str) -> None:
 
 
 async def test_the_tutorials_dialogues_stopped_and_started_again(checkout: Checkout) -> None:
-    """All replies are right, streamed or not; Ctrl-C leaves nothing running; the next start knows what was said."""
+    """All replies are right, streamed or not. Ctrl-C leaves no process. The next start remembers the dialogue."""
     async with client() as http:
         await started(http, checkout)
         printed = checkout.log.read_text()
@@ -116,19 +116,19 @@ async def test_the_tutorials_dialogues_stopped_and_started_again(checkout: Check
 
         await started(http, checkout)
         for known in (session, "streamed"):
-            answer = await http.post(f"{CHAT}/chat/", json=said("What were my last 2 messages?", known))
-            assert re.search(rf'1\. "{re.escape(TALK)}"\s+2\. "{re.escape(DIALOGUE[-1])}"', answer.json()["reply"])
+            response = await http.post(f"{CHAT}/chat/", json=turn_body("What were my last 2 messages?", known))
+            assert re.search(rf'1\. "{re.escape(TALK)}"\s+2\. "{re.escape(DIALOGUE[-1])}"', response.json()["reply"])
         checkout.interrupt()
         assert (checkout.left(), busy_ports()) == ([], [])
 
 
 @pytest.mark.parametrize("port", [8010, 3501])
-def test_a_port_in_use_is_told_in_one_line(checkout: Checkout, port: int) -> None:
+def test_a_port_in_use_is_reported_in_one_line(checkout: Checkout, port: int) -> None:
     """Nothing is started, and the exit code is 1."""
-    with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind(("127.0.0.1", port))
-        taken.listen()
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
         run = subprocess.run(
             [str(BIN / "python"), "start.py", "local"],
             cwd=checkout.path,
@@ -145,8 +145,8 @@ def test_a_port_in_use_is_told_in_one_line(checkout: Checkout, port: int) -> Non
     assert checkout.left() == []
 
 
-def test_an_unreadable_env_file_is_told_in_one_line(checkout: Checkout) -> None:
-    """Through `make run-local`: what is wrong and where, no stack trace, nothing left."""
+def test_an_unreadable_env_file_is_reported(checkout: Checkout) -> None:
+    """`make run-local` names the file, prints no stack trace and leaves no process."""
     (checkout.path / "chat_service" / ".env").write_bytes(b"GEMINI_API_KEY=\xff\xfe\n")
     checkout.start("make", "run-local")
     assert checkout.running is not None

@@ -1,4 +1,4 @@
-"""Parts that are killed or stop answering: failure is told as what it is, and nothing acknowledged is lost."""
+"""Parts that are killed or hang: the failure is reported as what it is, and no acknowledged turn is lost."""
 
 import asyncio
 import time
@@ -7,27 +7,29 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from calls import client, history, keep, until
-from system import System, running
-from watched import Watched
+from harness.system import System, running
+from tests.calls import client, history, keep, until
+from tests.watched import Watched
 
-TOLD_SECONDS = 3.0
-"""Within which a failure of the store is told."""
+REPORTED_SECONDS = 3.0
+"""Time within which a failure of the store must be reported."""
+
 PAGED_TURNS = 24
-"""More than the head of a session holds."""
+"""More turns than the head of a session holds."""
+
 IMPATIENT = {"SAVE_TIMEOUT_SECONDS": "1"}
-"""So that what cannot be saved is told soon."""
+"""Settings with which a turn that cannot be saved is reported soon."""
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """A memory service and a chat service, for tests that break them and mend them again."""
+    """A memory service and a chat service. Tests break them and start them again."""
     with running(tmp_path_factory.mktemp("small"), chats=1, env=IMPATIENT) as system:
         yield system
 
 
-async def assert_told(http: httpx.AsyncClient, memory: str, session: str) -> None:
-    """Reads and writes say that the store cannot be reached, in time, and when to come again."""
+async def assert_reported(http: httpx.AsyncClient, memory: str, session: str) -> None:
+    """Check that reads and writes respond in time with 503, the code of a lost store, and Retry-After."""
     url = f"{memory}/conversations/{session}"
     turn = {"turn_id": "late", "user_id": "ada", "entries": [{"role": "user", "content": "late"}]}
     calls = [
@@ -42,25 +44,25 @@ async def assert_told(http: httpx.AsyncClient, memory: str, session: str) -> Non
         http.delete(f"{memory}/memories/ada"),
     ]
     start = time.monotonic()
-    answers = await asyncio.gather(*calls)
-    assert time.monotonic() - start < TOLD_SECONDS
-    for answer in answers:
-        told = (answer.status_code, answer.json().get("code"), answer.headers.get("Retry-After"))
-        assert told == (503, "store_unavailable", "1"), f"{answer.request.method} {answer.request.url}"
+    responses = await asyncio.gather(*calls)
+    assert time.monotonic() - start < REPORTED_SECONDS
+    for response in responses:
+        reported = (response.status_code, response.json().get("code"), response.headers.get("Retry-After"))
+        assert reported == (503, "store_unavailable", "1"), f"{response.request.method} {response.request.url}"
     assert (await http.get(f"{memory}/health/ready")).status_code == 503
     assert (await http.get(f"{memory}/health/live")).status_code == 200
 
 
 @pytest.mark.slow
-async def test_a_sidecar_that_hangs_is_told_and_used_again(small: System) -> None:
-    """While the sidecar does not answer: 503 in time, never an empty history; afterwards the same process goes on."""
+async def test_a_sidecar_that_hangs_is_reported_and_used_again(small: System) -> None:
+    """While the sidecar hangs: 503 in time, never an empty history. Afterwards the same service process works again."""
     session, memory = small.new_id("session"), small.memories[0]
     async with client() as http:
         await keep(http, memory.url, session, "ada", "turn-1", "asked", "answered")
         pid = memory.app.pid
         memory.sidecar.pause()
         try:
-            await assert_told(http, memory.url, session)
+            await assert_reported(http, memory.url, session)
         finally:
             memory.sidecar.resume()
         await keep(http, memory.url, session, "ada", "turn-2", "asked again", "answered again")
@@ -68,15 +70,15 @@ async def test_a_sidecar_that_hangs_is_told_and_used_again(small: System) -> Non
         assert memory.app.pid == pid
 
 
-async def test_a_sidecar_that_is_gone_is_told_and_its_successor_used(small: System) -> None:
-    """While there is no sidecar: 503; when one is there again the same process goes on, with all it had kept."""
+async def test_a_sidecar_that_is_gone_is_reported_and_its_successor_used(small: System) -> None:
+    """Without a sidecar: 503. With a new one the same service process works again and has all turns."""
     session, memory = small.new_id("session"), small.memories[0]
     async with client() as http:
         await keep(http, memory.url, session, "ada", "turn-1", "asked", "answered")
         pid = memory.app.pid
         memory.sidecar.kill()
         try:
-            await assert_told(http, memory.url, session)
+            await assert_reported(http, memory.url, session)
         finally:
             memory.sidecar.start()
             memory.sidecar.until_ready()
@@ -84,32 +86,32 @@ async def test_a_sidecar_that_is_gone_is_told_and_its_successor_used(small: Syst
         assert memory.app.pid == pid
 
 
-async def test_a_store_that_fails_behind_its_sidecar_is_told(watched: Watched) -> None:
-    """While the sidecar answers that its store failed: 503 in time, never an empty history; then all is there again."""
+async def test_a_store_that_fails_behind_its_sidecar_is_reported(watched: Watched) -> None:
+    """While the sidecar reports that its store failed: 503 in time, never an empty history. Then all turns are back."""
     session, memory = watched.system.new_id("session"), watched.memory.url
     async with client() as http:
         await keep(http, memory, session, "ada", "turn-1", "asked", "answered")
         watched.proxy.fails = lambda _: True
-        await assert_told(http, memory, session)
+        await assert_reported(http, memory, session)
         watched.proxy.fails = lambda _: False
         assert await history(http, memory, session) == ["asked", "answered"]
 
 
-async def test_a_store_that_fails_in_the_middle_of_a_read_is_told(watched: Watched) -> None:
-    """The head was read and its pages cannot be: 503, neither a part of the history nor a damaged one."""
+async def test_a_store_that_fails_in_the_middle_of_a_read_is_reported(watched: Watched) -> None:
+    """The head can be read and its pages cannot: 503, neither a part of the history nor the code of a damaged one."""
     session, memory = watched.system.new_id("session"), watched.memory.url
     async with client() as http:
         for number in range(PAGED_TURNS):
             await keep(http, memory, session, "ada", f"turn-{number}", f"asked {number}", f"answered {number}")
         watched.proxy.fails = lambda call: call.path.endswith("/bulk")
-        answer = await http.get(f"{memory}/conversations/{session}")
-        assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+        response = await http.get(f"{memory}/conversations/{session}")
+        assert (response.status_code, response.json()["code"]) == (503, "store_unavailable")
         watched.proxy.fails = lambda _: False
         assert len(await history(http, memory, session)) == 2 * PAGED_TURNS
 
 
 async def say(http: httpx.AsyncClient, system: System, session: str, text: str, key: str = "") -> httpx.Response:
-    """One turn of the user with the chat service."""
+    """Send one turn to the chat service."""
     headers = {"Idempotency-Key": key} if key else {}
     body = {"user_id": "ada", "text": text, "metadata": {"session_id": session}}
     return await http.post(f"{system.chats[0].url}/chat/", json=body, headers=headers)
@@ -118,8 +120,8 @@ async def say(http: httpx.AsyncClient, system: System, session: str, text: str, 
 @pytest.mark.parametrize(
     "lost", ["both", *(pytest.param(one, marks=pytest.mark.slow) for one in ("hangs", "app", "sidecar", "own sidecar"))]
 )
-async def test_a_reply_comes_without_memory_and_says_so(small: System, lost: str) -> None:
-    """Whatever part of the memory is lost, the reply comes, marked as unsaved; when it is back the next is saved."""
+async def test_a_reply_without_memory_says_that_it_is_not_saved(small: System, lost: str) -> None:
+    """Whichever part is lost, the reply is sent and marked as not saved. When the part is back, a turn is saved."""
     memory, chat = small.memories[0], small.chats[0]
     session = small.new_id("session")
     broken = {

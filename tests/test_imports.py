@@ -1,103 +1,87 @@
-"""Imports point one way: from the routes down to the settings, and only the lowest know a wire."""
+"""Imports point one way: within a part from room to room, and between the parts of this repository."""
 
-import ast
 import sys
+from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import packages_distributions
-from pathlib import Path
 
 import pytest
 
-from layers import HTTP_CLIENTS, NOT_FOR_THE_PURE, RULES, Rule
+from tests.import_graph import graph, imported, modules, packages_of, reached, room_of
+from tests.import_rules import HTTP_CLIENTS, NOT_FOR_PURE_MODULES, PARTS, SERVICES, Part
 
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = [ROOT / "local_sidecar" / "src" / "local_sidecar", ROOT / "bench"]
-
-services = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.service)
-
-
-def imported(path: Path) -> set[str]:
-    """The modules a file imports, wherever in it; of this package by their names in it, of others by the topmost."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and node.module not in ("", path.parent.name):
-            found.add(node.module)
-        elif isinstance(node, ast.ImportFrom):
-            found |= {alias.name for alias in node.names}
-    own = f"{path.parent.name}."
-    return {name.removeprefix(own).partition(".")[0] for name in found}
+parts = pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+limited = pytest.mark.parametrize("part", [part for part in PARTS if part.wire is not None], ids=lambda part: part.name)
+services = pytest.mark.parametrize("part", SERVICES, ids=lambda part: part.name)
 
 
-def graph(folder: Path) -> dict[str, set[str]]:
-    """What each module of a folder imports."""
-    return {path.stem: imported(path) for path in folder.glob("*.py")}
+def assert_no_cycle(needed: Mapping[str, set[str]]) -> None:
+    """Fail with the first cycle of a graph."""
+    try:
+        TopologicalSorter(needed).prepare()
+    except CycleError as error:
+        pytest.fail(f"import cycle: {' -> '.join(error.args[1])}")
 
 
-def reached(modules: dict[str, set[str]], start: str) -> set[str]:
-    """The folder's modules that `start` needs, itself included."""
-    found: set[str] = set()
-    waiting = [start]
-    while waiting:
-        module = waiting.pop()
-        if module in modules and module not in found:
-            found.add(module)
-            waiting += modules[module]
-    return found
+@parts
+def test_every_module_is_in_a_room(part: Part) -> None:
+    """A new package has to be named in the rules, and every module that the rules name exists."""
+    assert [name for name in modules(part) if name and room_of(part, name) is None] == []
+    named = part.pure | (part.wire or frozenset()) | {module for room in part.rooms for module in room.modules}
+    assert named - modules(part).keys() == set()
 
 
-@services
-def test_every_module_of_a_service_has_its_layer(rule: Rule) -> None:
-    """The layers name each module that the service is made of, once, and no other."""
-    named = [module for layer in rule.layers for module in layer]
-    assert sorted(named) == sorted(reached(graph(ROOT / rule.service), "main"))
+@parts
+def test_rooms_are_imported_one_way(part: Part) -> None:
+    """A module imports its own room and the rooms that the rules allow; the allowed imports have no cycle."""
+    assert_no_cycle({room.name: set(room.may_import) for room in part.rooms})
+    wrong = set()
+    for module, needed in graph(part).items():
+        room = room_of(part, module)
+        for other in needed:
+            target = room_of(part, other)
+            if room and target and target.name not in (room.name, *room.may_import):
+                wrong.add(f"{module} ({room.name}) imports {other} ({target.name})")
+    assert wrong == set()
 
 
-@services
-def test_a_module_imports_lower_layers_only(rule: Rule) -> None:
-    """No module imports one of its own layer or of a higher one."""
-    height = {module: number for number, layer in enumerate(rule.layers) for module in layer}
-    modules = graph(ROOT / rule.service)
+@parts
+def test_modules_have_no_import_cycle(part: Part) -> None:
+    """The modules of a part have an order in which each imports earlier ones only."""
+    assert_no_cycle(graph(part))
+
+
+@parts
+def test_pure_modules_know_no_wire(part: Part) -> None:
+    """A pure module imports no client, clock or environment, and of its own part pure modules only."""
+    for module in part.pure:
+        assert reached(part, module) <= part.pure
+        assert packages_of(imported(modules(part)[module])) & NOT_FOR_PURE_MODULES == set(), module
+
+
+@limited
+def test_only_the_modules_of_the_wire_import_http_clients(part: Part) -> None:
+    """The modules that import an HTTP client are those that the rules name."""
+    found = {name for name, path in modules(part).items() if packages_of(imported(path)) & HTTP_CLIENTS}
+    assert part.wire is not None
+    assert found == set(part.wire)
+
+
+@parts
+def test_a_part_imports_no_other_part_but_those_allowed(part: Part) -> None:
+    """The services share no code, and neither they nor their tests import the harness, the bench or the sidecar."""
+    others = {other.name for other in PARTS if other is not part} - part.other_parts
+    own_tests = {"tests"} if part.without else set()
     wrong = {
-        f"{module} imports {other}"
-        for module in height
-        for other in modules[module] & modules.keys()
-        if height.get(other, len(height)) >= height[module]
+        f"{path.relative_to(part.folder)} imports {name}"
+        for path in part.folder.rglob("*.py")
+        for name in packages_of(imported(path)) & (others - own_tests)
     }
     assert wrong == set()
 
 
 @services
-def test_pure_modules_know_no_wire(rule: Rule) -> None:
-    """What decides from data reaches neither a client, nor the clock, nor the environment, however indirectly."""
-    modules = graph(ROOT / rule.service)
-    for module in rule.pure:
-        assert reached(modules, module) <= rule.pure
-        assert modules[module] & NOT_FOR_THE_PURE == set(), module
-
-
-@services
-def test_only_the_modules_of_the_wire_import_http_clients(rule: Rule) -> None:
-    """HTTP clients are imported where the rule says, and there they are."""
-    modules = graph(ROOT / rule.service)
-    service = reached(modules, "main")
-    assert {module for module in service if modules[module] & HTTP_CLIENTS} == rule.wire
-
-
-@services
-def test_no_module_hides_a_package(rule: Rule) -> None:
-    """No module has the name of a package that is installed or of the standard library."""
-    others = set(packages_distributions()) | sys.stdlib_module_names
-    assert graph(ROOT / rule.service).keys() & others == set()
-
-
-@pytest.mark.parametrize("folder", PACKAGES, ids=lambda folder: folder.name)
-def test_packages_have_no_import_cycles(folder: Path) -> None:
-    """The modules of each package can be put in an order in which each needs only those before."""
-    modules = graph(folder)
-    inner = {module: needed & modules.keys() - {"__init__"} for module, needed in modules.items()}
-    try:
-        TopologicalSorter(inner).prepare()
-    except CycleError as error:
-        pytest.fail(f"import cycle: {error.args[1]}")
+def test_no_module_hides_a_package(part: Part) -> None:
+    """No module or package at a service's top has the name of an installed or a standard library package."""
+    installed = set(packages_distributions()) | sys.stdlib_module_names
+    assert {name.partition(".")[0] for name in modules(part)} & installed == set()

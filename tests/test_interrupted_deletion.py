@@ -1,46 +1,48 @@
-"""Deletions and erases, by a service that is killed between two of its calls to the store."""
+"""Deletions and erases by a service that is killed between two of its calls to the store."""
 
 from urllib.parse import quote
 
 import httpx
 import pytest
 
-from calls import client, keep, repeated, until
-from state_proxy import StateCall, pass_on
-from watched import Watched
+from tests.calls import client, keep, repeated, until
+from tests.state_proxy import StateCall, pass_on
+from tests.watched import Watched
 
 TURNS = 24
-"""Two pages and what stays in the head."""
+"""Turns that fill two pages and leave some in the head."""
+
 SECRET = "nobody-may-read-this"
+"""A part of every profile value and every message."""
 
 
 async def stored(http: httpx.AsyncClient, watched: Watched) -> dict[str, str]:
-    """What the store has now under every key that was ever written."""
+    """Return the current values of all keys that were ever written."""
     found = {}
     for key in watched.proxy.keys_written:
-        answer = await http.get(watched.memory.state(quote(key, safe="")))
-        if answer.status_code == 200:
-            found[key] = answer.text
+        response = await http.get(watched.memory.state(quote(key, safe="")))
+        if response.status_code == 200:
+            found[key] = response.text
     return found
 
 
 async def assert_no_content(http: httpx.AsyncClient, watched: Watched) -> None:
-    """No word that was written is in the store."""
+    """Check that no text of a user is in the store."""
     assert not [key for key, value in (await stored(http, watched)).items() if SECRET in value]
 
 
 async def assert_soon_no_page(http: httpx.AsyncClient, watched: Watched) -> None:
-    """When no writer can be under way any more there is no page, and no tombstone that names some to be swept."""
+    """Wait until there are no pages, and no tombstone that names pages to sweep."""
 
     async def only_tombstones() -> bool:
         left = await stored(http, watched)
         return not any(key.count(":") > 1 or '"was"' in value for key, value in left.items())
 
-    await until(only_tombstones, "every page is swept and every tombstone trimmed")
+    await until(only_tombstones, "every page is swept and no tombstone names pages")
 
 
 async def killed_after(cut: int, watched: Watched, http: httpx.AsyncClient, url: str) -> bool:
-    """Send a DELETE and kill the service after that many of its writes; whether it came to that."""
+    """Send a DELETE and kill the service after `cut` writes. Returns whether it was killed."""
     left = cut
 
     async def kill(call: StateCall) -> bool:
@@ -50,19 +52,19 @@ async def killed_after(cut: int, watched: Watched, http: httpx.AsyncClient, url:
             watched.memory.app.kill()
         return watched.memory.app.running
 
-    watched.proxy.answered = kill
+    watched.proxy.after_call = kill
     try:
-        answer = await http.delete(url)
+        response = await http.delete(url)
     except httpx.HTTPError:
         return True
     finally:
-        watched.proxy.answered = pass_on
-    assert answer.status_code == 204
+        watched.proxy.after_call = pass_on
+    assert response.status_code == 204
     return False
 
 
 async def fill(http: httpx.AsyncClient, memory: str, name: str) -> None:
-    """A user with a profile and two sessions of several pages each, all named by `name`."""
+    """Write a profile and two sessions of several pages each, all with ids made of `name`."""
     profile = {"name": SECRET, "preferred_style": SECRET, "goal": SECRET}
     assert (await http.post(f"{memory}/memories/{name}/initialize", json=profile)).status_code == 200
     for session in (f"{name}-a", f"{name}-b"):
@@ -71,13 +73,13 @@ async def fill(http: httpx.AsyncClient, memory: str, name: str) -> None:
 
 
 async def delete(http: httpx.AsyncClient, url: str) -> None:
-    """Ask for a deletion until it is done."""
+    """Repeat a DELETE until it succeeds."""
     assert (await repeated(lambda: http.delete(url))).status_code == 204
 
 
 @pytest.mark.slow
-async def test_an_erase_that_was_killed_is_finished_by_its_repetition(watched: Watched) -> None:
-    """Killed after each of its writes, started and asked again: no content is left then, and soon no page."""
+async def test_an_interrupted_erase_is_finished_by_the_next(watched: Watched) -> None:
+    """Killed after each of its writes and repeated: no content is left, and soon no page."""
     memory, group, cut, killed = watched.memory.url, watched.system.new_id("ada"), 0, True
     async with client() as http:
         while killed:
@@ -88,17 +90,15 @@ async def test_an_erase_that_was_killed_is_finished_by_its_repetition(watched: W
                 watched.memory.app.start()
                 await delete(http, f"{memory}/memories/{group}-{cut}")
             await assert_no_content(http, watched)
-        for number in range(
-            1, cut + 1
-        ):  # the kills ended the sweeps in the background too: whoever comes finishes them
+        for number in range(1, cut + 1):  # the kills ended background sweeps too: the next request finishes them
             await delete(http, f"{memory}/memories/{group}-{number}")
         await assert_soon_no_page(http, watched)
     assert cut > 8, "profile, two sessions, two pages each, list"
 
 
 @pytest.mark.slow
-async def test_a_deletion_that_was_killed_is_finished_by_its_repetition(watched: Watched) -> None:
-    """As an erase, of one session; what is left of it is its owner's profile and list."""
+async def test_an_interrupted_deletion_is_finished_by_the_next(watched: Watched) -> None:
+    """The same for the deletion of one session: no content is left, and soon no page."""
     memory, group, cut, killed = watched.memory.url, watched.system.new_id("ada"), 0, True
     async with client() as http:
         while killed:

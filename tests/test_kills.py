@@ -1,4 +1,4 @@
-"""kill -9 of every part in turn, while 300 turns are taken by clients that repeat what was not acknowledged."""
+"""kill -9 of each part, one after the other, while clients send 300 turns and repeat those not acknowledged."""
 
 import asyncio
 import time
@@ -7,26 +7,28 @@ from collections.abc import Iterator, Sequence
 import httpx
 import pytest
 
-from calls import Sent, assert_kept, client, history, keep, repeated, until
-from processes import Process
-from system import System, running
+from harness.processes import Process
+from harness.system import System, running
+from tests.calls import Sent, assert_kept, client, history, keep, repeated, until
 
 pytestmark = pytest.mark.slow
 
 TURNS = 300
+"""Turns that all clients of a test send together."""
+
 ROUNDS = 2
 """How often each part is killed."""
 
 
 @pytest.fixture(scope="module")
 def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """Two memory services and a chat service, to be killed."""
+    """Two memory services and a chat service. Tests kill them."""
     with running(tmp_path_factory.mktemp("mortal"), memories=2, chats=1, env={"SAVE_TIMEOUT_SECONDS": "1"}) as system:
         yield system
 
 
 async def kill_each(parts: Sequence[Process], sent: list[Sent]) -> None:
-    """Kill one part after the other, each when some more turns were acknowledged; start it again at once."""
+    """Kill one part after the other, each after some more acknowledged turns, and start it again at once."""
     victims = [*parts] * ROUNDS
     for number, part in enumerate(victims, start=1):
 
@@ -38,8 +40,8 @@ async def kill_each(parts: Sequence[Process], sent: list[Sent]) -> None:
         part.start()
 
 
-async def test_turns_appended_while_the_memory_is_killed_are_all_kept(mortal: System) -> None:
-    """Ten writers on one session lose nothing when either memory service or its sidecar is killed at any moment."""
+async def test_appended_turns_are_all_kept_while_the_memory_is_killed(mortal: System) -> None:
+    """Ten writers of one session lose nothing when either memory service or its sidecar is killed at any moment."""
     session, user = mortal.new_id("session"), mortal.new_id("user")
     sent: list[Sent] = []
     async with client() as http:
@@ -56,23 +58,23 @@ async def test_turns_appended_while_the_memory_is_killed_are_all_kept(mortal: Sy
 
 
 async def chat(http: httpx.AsyncClient, system: System, session: str, text: str) -> Sent:
-    """A turn of the user `ada` with an idempotency key of its own, repeated until it is saved."""
+    """Send a turn of the user `ada` with its own idempotency key, repeated until it is saved."""
     body = {"user_id": "ada", "text": text, "metadata": {"session_id": session}}
     sent_at = time.monotonic()
 
     async def call() -> httpx.Response:
-        answer = await http.post(f"{system.chats[0].url}/chat/", json=body, headers={"Idempotency-Key": text})
-        if answer.status_code == 200 and answer.json()["metadata"]["history"] != "saved":
-            return httpx.Response(503, text=answer.text)
-        return answer
+        response = await http.post(f"{system.chats[0].url}/chat/", json=body, headers={"Idempotency-Key": text})
+        if response.status_code == 200 and response.json()["metadata"]["history"] != "saved":
+            return httpx.Response(503, text=response.text)
+        return response
 
-    answer = await repeated(call)
-    assert answer.status_code == 200, answer.text
-    return Sent(answer.json()["metadata"]["turn_id"], (text, answer.json()["reply"]), sent_at, time.monotonic())
+    response = await repeated(call)
+    assert response.status_code == 200, response.text
+    return Sent(response.json()["metadata"]["turn_id"], (text, response.json()["reply"]), sent_at, time.monotonic())
 
 
-async def test_turns_of_a_chat_whose_parts_are_killed_are_all_kept(mortal: System) -> None:
-    """Every reply that said `saved` is in the history with its message, once, in order, whatever was killed."""
+async def test_chat_turns_are_all_kept_while_each_part_is_killed(mortal: System) -> None:
+    """Every reply marked `saved` is in the history with its message, once and in order, whichever part was killed."""
     sessions = [mortal.new_id("session") for _ in range(6)]
     sent: list[Sent] = []
     turns_of: dict[str, list[Sent]] = {session: [] for session in sessions}

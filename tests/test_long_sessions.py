@@ -1,24 +1,28 @@
-"""What a turn costs does not grow with its session, and a very long session works."""
+"""The cost of a turn does not grow with its session, and a very long session works."""
 
 import asyncio
 
 import pytest
 
-from calls import client, entries, history, keep
-from system import System
-from watched import Watched
+from harness.system import System
+from tests.calls import client, entries, history, keep
+from tests.watched import Watched
 
 SEALING_CYCLE_TURNS = 6
 """Turns of two messages that fill a page of twelve."""
+
 TURN_MESSAGES = 12
-"""The most that one append takes."""
+"""The most messages that one append accepts."""
+
 MESSAGES, MESSAGES_LONG = 20_000, 100_000
+"""The length of a very long session, by default and with `--long`."""
+
 REPLACED = 10_000
-"""The most that one replace takes; the rest is appended."""
+"""The most messages that one replace accepts. The rest is appended."""
 
 
 async def test_an_append_costs_the_same_at_any_length(watched: Watched) -> None:
-    """Over whole cycles of sealing, appends to 100 and to 10,000 messages make the same calls of the same size."""
+    """Appends to 100 and to 10,000 messages make the same calls with the same sizes, over whole cycles of sealing."""
     costs = []
     async with client() as http:
         for messages in (100, 10_000):
@@ -38,10 +42,10 @@ async def test_an_append_costs_the_same_at_any_length(watched: Watched) -> None:
 
 
 @pytest.mark.slow
-async def test_a_very_long_session_is_kept_and_read(house: System, request: pytest.FixtureRequest) -> None:
-    """All of it at once, its newest messages, and all of it backwards part by part; an append as always."""
+async def test_a_very_long_session_is_kept_and_read(system: System, request: pytest.FixtureRequest) -> None:
+    """Its whole history, its newest messages and its pages from the newest to the oldest are read correctly."""
     messages = MESSAGES_LONG if request.config.getoption("--long") else MESSAGES
-    session, memory = house.new_id("session"), house.memories[0].url
+    session, memory = system.new_id("session"), system.memories[0].url
     text = [f"message {number}" for number in range(messages)]
     url = f"{memory}/conversations/{session}"
     async with client() as http:

@@ -1,4 +1,4 @@
-"""Requests drawn from both services' OpenAPI, valid and not: no 5xx, no answer that the schema does not describe."""
+"""Requests generated from both services' OpenAPI, valid and invalid: no 5xx, and only documented responses."""
 
 import subprocess
 from collections.abc import Iterator
@@ -6,32 +6,36 @@ from pathlib import Path
 
 import pytest
 
-from processes import clean_environment
-from sidecars import BIN
-from system import Replica, System, running
+from harness.environment import clean_environment
+from harness.paths import BIN
+from harness.system import Replica, System, running
 
 pytestmark = pytest.mark.slow
 
 RUN_SECONDS = 120.0
+"""How long Schemathesis may take for one service."""
+
 EXAMPLES_AN_OPERATION = 12
+"""Requests generated for each operation: few enough for the time above."""
+
 OPTIONS = [
     *("--seed", "1", "--max-examples", str(EXAMPLES_AN_OPERATION), "--generation-database", "none"),
     *("--checks", "all", "--continue-on-failure", "--no-color"),
-    # The first is replaced by one that knows the services' refusals; the `Allow` of a 405 is the framework's, which
-    # names the methods of the first route of a path only.
+    # `schemathesis_checks` replaces the first check. The second fails on FastAPI's 405 responses: their `Allow` names
+    # the methods of the first route of a path only.
     *("--exclude-checks", "positive_data_acceptance,allow_header_conformance"),
 ]
 
 
 @pytest.fixture(scope="module")
 def strange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """A system of its own, for what is drawn here is strange."""
+    """A system of its own: the generated requests write odd data."""
     with running(tmp_path_factory.mktemp("strange"), chats=1) as system:
         yield system
 
 
 def assert_conforms(replica: Replica, folder: Path) -> None:
-    """Run Schemathesis with a fixed seed and budget; nothing may be found, nor a stack trace be printed."""
+    """Run Schemathesis with a fixed seed. It must find nothing, and the service must print no stack trace."""
     hooks = {"SCHEMATHESIS_HOOKS": "schemathesis_checks", "PYTHONPATH": str(Path(__file__).parent)}
     run = subprocess.run(
         [str(BIN / "st"), "run", f"{replica.url}/openapi.json", *OPTIONS],
@@ -47,11 +51,11 @@ def assert_conforms(replica: Replica, folder: Path) -> None:
     assert "Traceback" not in replica.app.log.read_text(errors="replace")
 
 
-def test_the_memory_service_answers_as_it_says(strange: System, tmp_path: Path) -> None:
-    """Each answer has a documented status, type and shape; bad input is refused and good input is taken."""
+def test_the_memory_service_responds_as_documented(strange: System, tmp_path: Path) -> None:
+    """Each response has a documented status, type and shape. Bad input is refused, valid input is accepted."""
     assert_conforms(strange.memories[0], tmp_path)
 
 
-def test_the_chat_service_answers_as_it_says(strange: System, tmp_path: Path) -> None:
-    """Each answer has a documented status, type and shape; bad input is refused and good input is taken."""
+def test_the_chat_service_responds_as_documented(strange: System, tmp_path: Path) -> None:
+    """Each response has a documented status, type and shape. Bad input is refused, valid input is accepted."""
     assert_conforms(strange.chats[0], tmp_path)

@@ -1,4 +1,4 @@
-"""The tutorial's own tests hold for these services, and each side reads what the other wrote."""
+"""The tutorial's own tests pass for these services, and each side reads what the other wrote."""
 
 import os
 import subprocess
@@ -7,24 +7,35 @@ from pathlib import Path
 
 import pytest
 
-from calls import append, client, entries, history, keep
-from processes import Process, clean_environment, free_ports
-from sidecars import BIN, ROOT
-from system import System
-from tutorial import FOLDER, SERVICES, needs_tutorial
+from harness.environment import clean_environment
+from harness.groups import ProcessGroup
+from harness.paths import BIN, ROOT
+from harness.services import CHAT_SERVICE, MEMORY_SERVICE, add_service, tutorial_service
+from harness.system import System
+from harness.tutorial import tutorial_folder, tutorial_has
+from tests.calls import append, client, entries, history, keep
 
-pytestmark = needs_tutorial
+FOLDER = tutorial_folder()
+
+pytestmark = pytest.mark.skipif(
+    not tutorial_has("test_main.py"),
+    reason=f"the tutorial is not at {FOLDER}: its tests were NOT run; name its folder by TUTORIAL_DIR",
+)
 
 RUN_SECONDS = 60.0
+"""How long one of the tutorial's test files may take."""
+
+NO_MODEL = {"LLM_BASE_URL": "http://127.0.0.1:9"}
+"""Nothing listens there: the memory service calls no model."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("service", SERVICES)
-def test_the_tutorials_tests_hold(service: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Unchanged, for the `main` of this service's folder, and without a warning; the run's last line is shown."""
+@pytest.mark.parametrize("service", [MEMORY_SERVICE, CHAT_SERVICE])
+def test_the_tutorials_tests_pass(service: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The unchanged tests pass without a warning for this service's `main`. The last line of the run is printed."""
     tests = Path(__file__).parent
     options = ["-c", "../pyproject.toml", "--import-mode=importlib", "-W", "error"]
-    plugins = ["-p", "no:cacheprovider", "-p", "main_is_ours"]
+    plugins = ["-p", "no:cacheprovider", "-p", "check_tested_main"]
     run = subprocess.run(
         [str(BIN / "python"), "-m", "pytest", *options, *plugins, str(FOLDER / service / "test_main.py")],
         cwd=ROOT / service,
@@ -43,30 +54,21 @@ def test_the_tutorials_tests_hold(service: str, capsys: pytest.CaptureFixture[st
 
 
 @pytest.fixture(scope="module")
-def theirs(house: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The tutorial's memory service, as it stands, at the sidecar of one of ours; its URL."""
-    (port,) = free_ports(1)
-    url = f"http://127.0.0.1:{port}"
-    sidecar_port = house.memories[0].sidecar_url.rpartition(":")[2]
-    process = Process(
-        [str(BIN / "python"), "-m", "bench.tutorial_launcher", str(FOLDER / SERVICES[0]), "--port", str(port)],
-        ROOT,
-        {"DAPR_HTTP_PORT": sidecar_port, "LLM_BASE_URL": "http://127.0.0.1:9", "PYTHONDONTWRITEBYTECODE": "1"},
-        tmp_path_factory.mktemp("theirs") / "tutorial.log",
-        url,
-    )
-    try:
-        process.start()
-        process.until_ready()
+def theirs(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of the tutorial's unchanged memory service, started on the sidecar of one of ours."""
+    sidecar_port = int(system.memories[0].sidecar_url.rpartition(":")[2])
+    with ProcessGroup(tmp_path_factory.mktemp("theirs")) as group:
+        _, url = add_service(
+            group, MEMORY_SERVICE, launcher=tutorial_service(FOLDER), sidecar_port=sidecar_port, env=NO_MODEL
+        )
+        group.start()
         yield url
-    finally:
-        process.stop()
 
 
 @pytest.mark.parametrize("messages", [1, 20, 100, 1_000])
-async def test_a_session_of_the_tutorials_code_is_read_and_continued(house: System, theirs: str, messages: int) -> None:
-    """Whatever its length, each message stays, in its place, with its timestamp; a turn comes behind them."""
-    session, ours = house.new_id("session"), house.memories[0].url
+async def test_a_session_of_the_tutorial_is_read_and_continued(system: System, theirs: str, messages: int) -> None:
+    """At any length, each message keeps its place and its timestamp, and a new turn follows the last one."""
+    session, ours = system.new_id("session"), system.memories[0].url
     text = [f"message {number}" for number in range(messages)]
     async with client() as http:
         assert (
@@ -83,21 +85,21 @@ async def test_a_session_of_the_tutorials_code_is_read_and_continued(house: Syst
         assert newest["total"] == messages + 2
 
 
-async def test_a_profile_goes_both_ways(house: System, theirs: str) -> None:
-    """What either side initializes the other reads."""
-    ours = house.memories[0].url
+async def test_a_profile_is_read_by_both_sides(system: System, theirs: str) -> None:
+    """Each side reads the profile that the other initialized."""
+    ours = system.memories[0].url
     async with client() as http:
         for writer, reader in ((theirs, ours), (ours, theirs)):
-            user = house.new_id("user")
+            user = system.new_id("user")
             profile = {"name": "Junaid", "preferred_style": "formal", "goal": "schedule tasks"}
             written = await http.post(f"{writer}/memories/{user}/initialize", json=profile)
             assert written.json() == {"status": "success", "user_id": user, "metadata": profile}
             assert (await http.get(f"{reader}/memories/{user}")).json() == profile
 
 
-async def test_a_short_session_of_ours_is_read_by_the_tutorials_code(house: System, theirs: str) -> None:
-    """While it fits into one document, every message of it; replaced by the tutorial's code it is what that wrote."""
-    session, ours = house.new_id("session"), house.memories[0].url
+async def test_a_short_session_of_ours_is_read_by_the_tutorial(system: System, theirs: str) -> None:
+    """A session that fits into one document is read whole, and the tutorial's replace takes effect."""
+    session, ours = system.new_id("session"), system.memories[0].url
     async with client() as http:
         for number in range(10):
             await keep(http, ours, session, "ada", f"turn-{number}", f"asked {number}", f"answered {number}")

@@ -1,13 +1,12 @@
-"""A memory service whose every state call can be seen, and whose answers can be lost."""
+"""A memory service whose calls to the store a test can see, fail or leave without a response."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from state_proxy import StateProxy, state_proxy
-from system import Replica, System
+from harness.system import Replica, System
+from tests.state_proxy import StateProxy, state_proxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +20,9 @@ class Watched:
 
 @asynccontextmanager
 async def watching(folder: Path) -> AsyncIterator[Watched]:
-    """A memory service behind a proxy, and nothing else."""
-    system = System(folder)
-    async with state_proxy() as proxy:
-        try:
-            memory = system.add_memory(state_port=proxy.port)
-            proxy.sidecar_url = memory.sidecar_url
-            memory.start()
-            await asyncio.to_thread(memory.until_ready)
-            yield Watched(system, memory, proxy)
-        finally:
-            system.stop()
+    """Run a memory service behind a proxy, and nothing else."""
+    async with state_proxy() as proxy, System(folder) as system:
+        memory = system.add_memory(state_port=proxy.port)
+        proxy.sidecar_url = memory.sidecar_url
+        await system.start_async()
+        yield Watched(system, memory, proxy)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from recorded_exchange import Answer, Json, Table, Writer, described, send
+from tests.contract.recorded_exchange import Answer, Json, Table, Writer, described, send
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _BODY_FIELDS = ("body", "text", "length", "sha256")

@@ -16,9 +16,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from recorded_scenario import Target, needs_of, play, scenarios
 
-from processes import Process, free_ports
+from harness.environment import free_ports
+from harness.processes import Process
+from tests.contract.recorded_scenario import Target, needs_of, play, scenarios
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent

@@ -1,8 +1,8 @@
-"""Starts one of the tutorial's services as it stands: `python -m bench.tutorial_launcher FOLDER --port N`.
+"""Starts one of the tutorial's services unchanged: `python -m harness.tutorial_launcher FOLDER --port N`.
 
-Its code has a model's address and the sidecar's port 3501 written into it. Nothing in its files is changed: before the
-import the OpenAI client that it takes from `agents` is one that goes to `LLM_BASE_URL`, and after it the default of
-its `dapr_port` parameters is `DAPR_HTTP_PORT`. What a turn does and costs is untouched.
+Its code contains a model's address and the sidecar's port 3501. No file of it is changed. Before the import the OpenAI
+client in `agents` is replaced by one that calls `LLM_BASE_URL`. After the import the default of every `dapr_port`
+parameter is set to `DAPR_HTTP_PORT`. A turn does the same work and costs the same.
 """
 
 import argparse
@@ -20,17 +20,18 @@ from fastapi import FastAPI
 
 
 class LoopbackOpenAI(openai.AsyncOpenAI):
-    """The SDK's client with all its defaults, except that the address is the bench's endpoint."""
+    """The SDK's client with all its defaults, except for the address."""
 
     def __init__(self, *, api_key: str, base_url: str) -> None:
-        del base_url  # the real one; the bench never leaves the machine
+        del base_url  # the real one: nothing may leave this machine
         super().__init__(api_key=api_key, base_url=os.environ["LLM_BASE_URL"])
 
 
 def load(folder: Path) -> ModuleType:
-    """Import `main` from the tutorial's folder, with the folder as the place that its own imports come from."""
+    """Import `main` and what it imports from the tutorial's folder, without writing byte code into it."""
     os.environ.setdefault("GEMINI_API_KEY", "bench")
-    setattr(agents, "AsyncOpenAI", LoopbackOpenAI)  # noqa: B010 (the name is theirs to bind, not ours to redefine)
+    setattr(agents, "AsyncOpenAI", LoopbackOpenAI)  # noqa: B010 (mypy forbids to assign a class of another package)
+    sys.dont_write_bytecode = True
     sys.path.insert(0, str(folder))
     main = import_module("main")
     if Path(main.__file__ or "").parent != folder:
@@ -39,15 +40,15 @@ def load(folder: Path) -> ModuleType:
 
 
 def set_sidecar_port(main: ModuleType, port: int) -> None:
-    """Give every function of `main` whose last parameter is `dapr_port` that default."""
+    """Set the default of `dapr_port` in every function of `main` that has it as its last parameter."""
     for _, function in inspect.getmembers(main, inspect.isfunction):
         if list(inspect.signature(function).parameters)[-1:] == ["dapr_port"]:
             function.__defaults__ = (port,)
 
 
 def run() -> None:
-    """Serve as `uvicorn main:app` does, on the loopback address."""
-    parser = argparse.ArgumentParser(prog="bench.tutorial_launcher", description="Start a service of the tutorial.")
+    """Serve on 127.0.0.1 as `uvicorn main:app` does."""
+    parser = argparse.ArgumentParser(prog="harness.tutorial_launcher", description="Start a service of the tutorial.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""A copy of this repository as a person has it after `make setup`, with its own state, started by its own commands."""
+"""A copy of this repository, as a user has it after `make setup`, in which its own commands are started."""
 
 import contextlib
 import os
@@ -10,16 +10,22 @@ import sys
 import time
 from pathlib import Path
 
-from processes import POLL_SECONDS, STOP_SECONDS, clean_environment
-from sidecars import ROOT
+from harness.environment import clean_environment
+from harness.paths import ROOT
+from harness.processes import POLL_SECONDS, STOP_SECONDS
 
 PORTS = (8010, 3500, 8001, 3501)
-OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
+"""The ports of `dapr.yaml` on which HTTP is served."""
+
+MAKE_VARIABLES = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
+"""What `make` passes on to the tests when it starts them; a `make` in the copy must not see it."""
+
 NOT_COPIED = (".venv", ".git", ".local", ".env", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info", "build")
+"""Patterns of what a fresh clone does not have. The virtual environment is linked instead."""
 
 
 class Checkout:
-    """The copy; what is started in it has an empty home, and an environment by which it can be found again."""
+    """The copy. Commands run with a new home folder; the variable HOME identifies every process they start."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "checkout"
@@ -32,13 +38,13 @@ class Checkout:
 
     @property
     def environment(self) -> dict[str, str]:
-        """As of a login with an empty home, also where the tests themselves were started by `make`."""
+        """The environment of a new login, also when the tests themselves were started by `make`."""
         own = {"HOME": str(self._home), "LOCAL_SIDECAR_REGISTRY": str(self._home / "registry")}
-        kept = {name: value for name, value in clean_environment().items() if name not in OF_MAKE}
+        kept = {name: value for name, value in clean_environment().items() if name not in MAKE_VARIABLES}
         return {**kept, **own}
 
     def start(self, *command: str) -> None:
-        """Start a command as a terminal does: leader of a group that Ctrl-C reaches as a whole."""
+        """Start a command as a terminal does: it leads a process group, and Ctrl-C reaches the whole group."""
         with self.log.open("ab") as output:
             self.running = subprocess.Popen(
                 command,
@@ -51,13 +57,13 @@ class Checkout:
             )
 
     def interrupt(self) -> None:
-        """Ctrl-C, and wait for the end of what was started."""
+        """Send Ctrl-C and wait until the command has ended."""
         assert self.running is not None
         os.killpg(self.running.pid, signal.SIGINT)
         self.running.wait(STOP_SECONDS)
 
     def left(self) -> list[int]:
-        """The processes that were started in the copy and still run (none are found where there is no /proc)."""
+        """Return the ids of processes that were started in the copy and still run. Without /proc it finds none."""
         mark = f"HOME={self._home}".encode()
         found = []
         for environ in Path("/proc").glob("[0-9]*/environ"):
@@ -65,11 +71,11 @@ class Checkout:
                 if mark in environ.read_bytes().split(b"\0"):
                     found.append(int(environ.parent.name))
             except OSError:
-                continue  # it has just ended, or is not ours
+                continue  # the process has just ended, or belongs to another user
         return found
 
     def end(self) -> None:
-        """End what is left, by its ids, and wait until it is gone."""
+        """Kill the processes that are left, by their ids, and wait until they are gone."""
         for pid in self.left():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -81,7 +87,7 @@ class Checkout:
 
 
 def busy_ports() -> list[int]:
-    """Those of the system's ports on which something listens."""
+    """Return the ports of the system on which something listens."""
     busy = []
     for port in PORTS:
         with socket.socket() as probe:

@@ -1,8 +1,9 @@
-"""A small OpenAI-compatible chat-completions server: `python -m bench.model_endpoint --port 9090`.
+"""A small OpenAI-compatible chat-completions server: `python -m harness.model.endpoint --port 9090`.
 
-Serves `POST .../chat/completions` under any prefix, streamed or not. Its replies and scripted failures are those of
-`model_script`; `hang`, `html`, `empty-choices`, `cut-stream` and `slow` are done here, and `NAME-once` fails only the
-first time that a message asks for it. `GET .../requests` returns the newest requests, `DELETE` forgets them.
+Serves `POST .../chat/completions` under any prefix, streamed or not. The replies and the error scripts are those of
+the module `script`. The scripts `hang`, `html`, `empty-choices`, `cut-stream` and `slow` are handled here. `NAME-once`
+fails only the first time that a message asks for it. `GET .../requests` returns the newest requests, `DELETE` forgets
+them.
 """
 
 import argparse
@@ -14,13 +15,21 @@ from dataclasses import dataclass, field
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from bench import model_wire
-from bench.model_script import ERRORS, RETRY_AFTER_SECONDS, ChatRequest, reply_to, script_of, user_text
+from harness.model import wire
+from harness.model.script import ERRORS, RETRY_AFTER_SECONDS, ChatRequest, reply_to, script_of, user_text
 
-HANG_SECONDS = 120.0  # longer than any client here waits
+HANG_SECONDS = 120.0
+"""How long `hang` does not respond: longer than any client here waits."""
+
 SLOW_TOKEN_SECONDS = 0.1
+"""Time that each word takes with `slow`."""
+
 KEPT_REQUESTS = 100
+"""Requests that `GET .../requests` returns at most."""
+
 CUT_AFTER_EVENTS = 3
+"""Events of a stream before `cut-stream` ends it."""
+
 HTML = b"<!doctype html><html><body><h1>It works!</h1></body></html>"
 
 
@@ -33,7 +42,7 @@ class ModelEndpoint:
     failed_once: set[str] = field(default_factory=set)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Respond to one request."""
         method, path = scope["method"], scope["path"]
         if method == "POST" and path.endswith("/chat/completions"):
             await self._complete(json.loads(await _read(receive)), receive, send)
@@ -41,9 +50,9 @@ class ModelEndpoint:
             kept = json.dumps(list(self.requests)).encode()
             if method == "DELETE":
                 self.requests.clear()
-            await _answer(send, 200, kept)
+            await _respond(send, 200, kept)
         else:
-            await _answer(send, 404, model_wire.error(404, f"no route {method} {path}"))
+            await _respond(send, 404, wire.error(404, f"no route {method} {path}"))
 
     async def _complete(self, request: ChatRequest, receive: Receive, send: Send) -> None:
         self.requests.append(request)
@@ -51,11 +60,11 @@ class ModelEndpoint:
         if script in ERRORS:
             status, message = ERRORS[script]
             headers = {"retry-after": str(RETRY_AFTER_SECONDS)} if script.endswith("retry-after") else {}
-            await _answer(send, status, model_wire.error(status, message), headers)
+            await _respond(send, status, wire.error(status, message), headers)
         elif script == "hang":
             await _until_disconnect(receive)
         elif script == "html":
-            await _answer(send, 200, HTML, {"content-type": "text/html"})
+            await _respond(send, 200, HTML, {"content-type": "text/html"})
         elif request.get("stream"):
             await self._stream(request, script, send)
         else:
@@ -75,23 +84,23 @@ class ModelEndpoint:
         reply = reply_to(request, script)
         await self._think(script, len(reply.pieces))
         if script == "empty-choices":
-            await _answer(send, 200, model_wire.no_choices(request["model"]))
+            await _respond(send, 200, wire.no_choices(request["model"]))
             return
-        body = model_wire.completion(request["model"], reply)
-        await _answer(send, 200, body[: len(body) // 2] if script == "cut-stream" else body, length=len(body))
+        body = wire.completion(request["model"], reply)
+        await _respond(send, 200, body[: len(body) // 2] if script == "cut-stream" else body, length=len(body))
 
     async def _stream(self, request: ChatRequest, script: str, send: Send) -> None:
         await _start(send, 200, {"content-type": "text/event-stream"})
         model = request["model"]
-        events = model_wire.chunks(model, reply_to(request, script))
+        events = wire.chunks(model, reply_to(request, script))
         if script == "empty-choices":
-            events = iter([model_wire.no_choices_chunk(model)])
+            events = iter([wire.no_choices_chunk(model)])
         for number, event in enumerate(events):
             if script == "cut-stream" and number == CUT_AFTER_EVENTS:
-                return  # the server closes the connection: the body never ended
+                return  # the server then closes the connection, as the body has no end
             await self._think(script, 1)
             await send({"type": "http.response.body", "body": event, "more_body": True})
-        await send({"type": "http.response.body", "body": model_wire.DONE})
+        await send({"type": "http.response.body", "body": wire.DONE})
 
     async def _think(self, script: str, tokens: int) -> None:
         seconds = SLOW_TOKEN_SECONDS if script == "slow" else self.token_seconds
@@ -122,10 +131,10 @@ async def _start(send: Send, status: int, headers: dict[str, str]) -> None:
     await send({"type": "http.response.start", "status": status, "headers": raw})
 
 
-async def _answer(
+async def _respond(
     send: Send, status: int, body: bytes, headers: dict[str, str] | None = None, *, length: int | None = None
 ) -> None:
-    """Send a whole answer; a `length` beyond the body's makes the server cut the connection."""
+    """Send a whole response. If `length` exceeds the body's length, the server cuts the connection."""
     stated = {"content-type": "application/json", "content-length": str(length or len(body)), **(headers or {})}
     await _start(send, status, stated)
     if length is None or length == len(body):
@@ -135,8 +144,8 @@ async def _answer(
 
 
 def main() -> None:
-    """Serve on 127.0.0.1 until told to stop."""
-    parser = argparse.ArgumentParser(prog="bench.model_endpoint", description="A stand-in for an OpenAI endpoint.")
+    """Serve on 127.0.0.1 until a signal ends it."""
+    parser = argparse.ArgumentParser(prog="harness.model.endpoint", description="A stand-in for an OpenAI endpoint.")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--token-ms", type=float, default=0.0, help="time that each word of a reply takes")
     options = parser.parse_args()
@@ -147,7 +156,7 @@ def main() -> None:
         port=options.port,
         lifespan="off",
         access_log=False,
-        log_level="critical",  # cut answers are meant
+        log_level="critical",  # uvicorn logs the responses that are cut on purpose as errors
         timeout_keep_alive=120,
     )
 

@@ -1,29 +1,32 @@
-"""A reply of the stand-in model as bytes: one completion, or the chunks of a stream."""
+"""Encodes a reply of the stand-in model: one completion, or the chunks of a stream."""
 
 import json
 from collections.abc import Iterator
 
-from bench.model_script import Reply
+from harness.model.script import Reply
 
 COMPLETION_ID = "chatcmpl-bench"
-CREATED = 1_700_000_000  # fixed, so that equal requests get equal bytes
+
+CREATED = 1_700_000_000
+"""A fixed time, so that equal requests get equal bytes."""
+
 USAGE = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
 DONE = b"data: [DONE]\n\n"
 
 
 def completion(model: str, reply: Reply) -> bytes:
-    """The whole `chat.completion` object."""
-    choice = {"index": 0, "message": {"role": "assistant", **_said(reply)}, "finish_reason": reply.finish_reason}
+    """Return the `chat.completion` object."""
+    choice = {"index": 0, "message": {"role": "assistant", **_message(reply)}, "finish_reason": reply.finish_reason}
     return _body(model, "chat.completion", [choice])
 
 
 def no_choices(model: str) -> bytes:
-    """A well-formed completion that says nothing at all."""
+    """Return a well-formed completion without choices."""
     return _body(model, "chat.completion", [])
 
 
 def chunks(model: str, reply: Reply) -> Iterator[bytes]:
-    """The stream's events in order: role, pieces, end, usage; `[DONE]` is left to the caller."""
+    """Yield the stream's events in order: role, pieces, end, usage. The caller sends `[DONE]`."""
     yield _chunk(model, {"role": "assistant", "content": None if reply.tool else ""}, None)
     if reply.tool:
         yield _chunk(model, {"tool_calls": [{"index": 0, **_call(reply)}]}, None)
@@ -34,16 +37,16 @@ def chunks(model: str, reply: Reply) -> Iterator[bytes]:
 
 
 def no_choices_chunk(model: str) -> bytes:
-    """A stream's event without choices: the one that carries the usage."""
+    """Return a stream's event without choices, which carries the usage."""
     return b"data: " + _body(model, "chat.completion.chunk", []) + b"\n\n"
 
 
 def error(status: int, message: str) -> bytes:
-    """The API's error object."""
+    """Return the API's error object."""
     return json.dumps({"error": {"message": message, "type": "error", "param": None, "code": str(status)}}).encode()
 
 
-def _said(reply: Reply) -> dict[str, object]:
+def _message(reply: Reply) -> dict[str, object]:
     if reply.tool:
         return {"content": None, "tool_calls": [_call(reply)]}
     return {"content": None, "refusal": reply.text} if reply.refusal else {"content": reply.text}

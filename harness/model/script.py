@@ -1,7 +1,7 @@
-"""What the stand-in model says: a pure function from a chat-completions request to a reply.
+"""The replies of the stand-in model: a pure function from a chat-completions request to a reply.
 
 The request and reply shapes are those of https://platform.openai.com/docs/api-reference/chat.
-A failure is asked for by the word `script:NAME` in the newest user message or in the model's name.
+The word `script:NAME` in the newest user message or in the model's name asks for a failure.
 """
 
 import re
@@ -9,9 +9,15 @@ from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
 TIME_TOOL = "get_current_time"
+"""The tool that is called when the user asks for the time."""
+
 SCRIPT = re.compile(r"script:([a-z0-9-]+)")
-ECHO_CHARACTERS = 400  # enough to recognise a message by, small enough for a reply
+
+ECHO_CHARS = 400
+"""How much of a message a reply repeats: enough to recognise the message, and short enough for a reply."""
+
 RETRY_AFTER_SECONDS = 7
+"""The Retry-After of the scripts that send one."""
 
 ERRORS: dict[str, tuple[int, str]] = {
     "400": (400, "bad request"),
@@ -25,21 +31,21 @@ ERRORS: dict[str, tuple[int, str]] = {
 
 
 class TextPart(TypedDict):
-    """One part of a message's content, where it comes in parts."""
+    """One part of a message's content, if the content is a list."""
 
     type: str
     text: NotRequired[str]
 
 
 class ChatMessage(TypedDict):
-    """One message of a request; `content` is null beside tool calls."""
+    """One message of a request. `content` is null in a message with tool calls."""
 
     role: str
     content: NotRequired[str | list[TextPart] | None]
 
 
 class ToolFunction(TypedDict):
-    """What a tool is called by."""
+    """The name of a tool."""
 
     name: str
 
@@ -52,7 +58,7 @@ class Tool(TypedDict):
 
 
 class ChatRequest(TypedDict):
-    """The fields of a chat-completions request that matter here."""
+    """The fields of a chat-completions request that are read here."""
 
     model: str
     messages: list[ChatMessage]
@@ -71,17 +77,17 @@ class Reply:
 
     @property
     def finish_reason(self) -> str:
-        """Why the model stopped, in the API's word."""
+        """The API's `finish_reason`."""
         return "tool_calls" if self.tool else "stop"
 
     @property
     def pieces(self) -> list[str]:
-        """The text word by word, each with the space before it: what a stream sends."""
+        """The pieces that a stream sends: the text word by word, each with the space before it."""
         return re.findall(r"\s*\S+", self.text)
 
 
 def text_of(message: ChatMessage) -> str:
-    """The message's text, whether its content is a string, parts or nothing."""
+    """Return the message's text. Its content may be a string, a list of parts or null."""
     content = message.get("content")
     if isinstance(content, list):
         return "".join(part.get("text", "") for part in content)
@@ -89,40 +95,40 @@ def text_of(message: ChatMessage) -> str:
 
 
 def user_text(request: ChatRequest) -> str:
-    """The newest user message's text, empty if there is none."""
+    """Return the newest user message's text, or an empty one."""
     return next((text_of(message) for message in reversed(request["messages"]) if message["role"] == "user"), "")
 
 
 def script_of(request: ChatRequest) -> str:
-    """The failure asked for, by message or by model name; empty if none."""
+    """Return the name of the failure that the message or the model's name asks for, or an empty one."""
     found = SCRIPT.search(user_text(request)) or SCRIPT.search(request["model"])
     return found.group(1) if found else ""
 
 
 def reply_to(request: ChatRequest, script: str = "") -> Reply:
-    """The one reply that this request gets, the tool round trip for the time included."""
+    """Return the reply to a request: a failure, the call of the time tool, or an echo."""
     text = user_text(request)
-    answered = request["messages"][-1]["role"] == "tool"
+    after_tool = request["messages"][-1]["role"] == "tool"
     if script == "refusal":
         return Reply(text="I cannot help with that.", refusal=True)
     if script == "endless-tools":
         return Reply(tool=TIME_TOOL)
-    if script == "bad-tool-arguments" and not answered:
+    if script == "bad-tool-arguments" and not after_tool:
         return Reply(tool=TIME_TOOL, arguments="{not json")
-    if script == "unknown-tool" and not answered:
+    if script == "unknown-tool" and not after_tool:
         return Reply(tool="open_the_door")
-    if answered:
+    if after_tool:
         return Reply(text=f"The tool says: {text_of(request['messages'][-1])}")
     if asks_time(text) and TIME_TOOL in tool_names(request):
         return Reply(tool=TIME_TOOL)
-    return Reply(text=f"You said: {text[:ECHO_CHARACTERS]}")
+    return Reply(text=f"You said: {text[:ECHO_CHARS]}")
 
 
 def asks_time(text: str) -> bool:
-    """Whether the text asks for the time."""
+    """Return whether the text asks for the time."""
     return re.search(r"\btime\b", text, re.IGNORECASE) is not None
 
 
 def tool_names(request: ChatRequest) -> set[str]:
-    """The names of the tools offered."""
+    """Return the names of the tools that the request offers."""
     return {tool["function"]["name"] for tool in request.get("tools", [])}

@@ -1,0 +1,1 @@
+"""Starts the system in real processes, for `tests/` and `bench/`: processes, sidecars, services, a stand-in model."""

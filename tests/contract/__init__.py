@@ -1,0 +1,1 @@
+"""What Dapr was recorded to do, replayed against the local sidecar."""
