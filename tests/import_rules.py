@@ -66,12 +66,12 @@ MEMORY = Part(
     (
         Room(TOP),
         Room("log", (TOP,)),
-        Room("domain", (TOP, "log"), names("conversations erasure memory profiles user_sessions")),
+        Room("domain", (TOP, "log"), names("conversations erasure export memory profiles user_sessions")),
         Room("api", (TOP, "log", "domain")),
         Room("main", (TOP, "log", "domain", "api"), names("main")),
     ),
-    pure=names("documents log.page_plan log.recent_turns"),
-    wire=names("dapr_state memory"),
+    pure=names("cursor documents errors keys log.append_batch log.page_plan log.recent_ids"),
+    wire=names("dapr_state"),
     without=names("tests"),
 )
 
@@ -83,10 +83,10 @@ CHAT = Part(
         Room("llm", (TOP,)),
         Room("agent", (TOP, "llm")),
         Room("turn", (TOP, "agent")),
-        Room("api", (TOP, "turn")),
+        Room("api", (TOP, "llm", "agent", "turn")),
         Room("main", (TOP, "llm", "agent", "turn", "api"), names("main")),
     ),
-    pure=names("models agent.context agent.offline_replies agent.prompts"),
+    pure=names("models memory_models agent.context agent.offline_replies agent.prompts"),
     wire=names("agent.provider callbacks llm.transport main memory_client"),
     without=names("tests"),
 )
