@@ -54,7 +54,8 @@ def sidecars_from_environment(components: Path | None = None) -> Sidecars:
     """Return the sidecars that the environment asks for.
 
     DAPRD names Dapr's binary; without it the local sidecar is used. COMPONENTS names the resources folder where
-    `components` does not. Relative paths start at the root of the repository.
+    `components` does not. Relative paths start at the root of the repository. With DAPRD run one module of tests at a
+    time: the sidecars of two systems would find each other.
     """
     daprd, named = os.environ.get("DAPRD"), os.environ.get("COMPONENTS")
     chosen = components or (ROOT / named if named else COMPONENTS)

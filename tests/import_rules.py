@@ -4,7 +4,7 @@ A room is a package (a folder) of a part, or a set of modules at the part's top.
 belongs to the room TOP. So a new file in a package or at the top needs no change here; a new package does.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -53,7 +53,7 @@ class Part:
     prefix: str = ""
     pure: frozenset[str] = frozenset()
     wire: frozenset[str] | None = None
-    other_parts: frozenset[str] = field(default=frozenset())
+    other_parts: frozenset[str] = frozenset()
     """The parts that it may import. A service imports none: the two share no code."""
 
     without: frozenset[str] = frozenset()
