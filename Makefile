@@ -20,12 +20,12 @@ setup: .venv/ready ## install everything into .venv
 	@touch $@
 
 .PHONY: run run-dapr run-local
-run: setup ## start both services, with Dapr if it is installed
-	@$(BIN)/python start.py auto
+run: setup ## start both services, with Dapr if it is installed (STORE=sqlite: the store of components/sqlite)
+	@$(BIN)/python start.py auto $(STORE)
 run-dapr: setup ## start both services with Dapr and Redis
-	@$(BIN)/python start.py dapr
+	@$(BIN)/python start.py dapr $(STORE)
 run-local: setup ## start both services with the local sidecar
-	@$(BIN)/python start.py local
+	@$(BIN)/python start.py local $(STORE)
 
 .PHONY: check
 check: setup ## check lint, format and strict types
