@@ -2,7 +2,7 @@
 
 import pytest
 
-from local_sidecar.invocation.paths import BadMethod, app_path, decoded, route_of
+from local_sidecar.invocation.paths import InvalidMethod, app_path, decoded, route_of
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_path_that_the_app_is_asked_for(raw: str, sent: str) -> None:
 @pytest.mark.parametrize("raw", ["a%3Fb", "a%23b", "a%25b", "a%00b", "a%0Ab", "a%7F", "a%FF"])
 def test_paths_that_do_not_reach_an_app(raw: str) -> None:
     """Question mark, hash, control characters, a broken escape, bytes that are no text."""
-    with pytest.raises(BadMethod):
+    with pytest.raises(InvalidMethod):
         app_path(decoded(raw))
 
 

@@ -1,12 +1,9 @@
 """The files of the resources folder: which state stores this app has, and what in them is left alone."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from local_sidecar.state.values import Json
+from local_sidecar.documents import Table, UnreadableFile, mapping_in, yaml_documents
 
 
 class ResourcesError(Exception):
@@ -44,19 +41,14 @@ def load_resources(folders: list[Path], app_id: str) -> Resources:
 
 def _take_file(resources: Resources, file: Path, app_id: str) -> None:
     try:
-        for document in _documents(file):
-            _take_document(resources, document, file, app_id)
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as problem:
-        resources.notes.append(f"{file.name} is left out: {' '.join(str(problem).split())}")
+        for document in yaml_documents(file):
+            if isinstance(document, dict):
+                _take_document(resources, document, file, app_id)
+    except UnreadableFile as error:
+        resources.notes.append(f"{file.name} is left out: {error}")
 
 
-def _documents(file: Path) -> Iterator[dict[str, Json]]:
-    for document in yaml.safe_load_all(file.read_text(encoding="utf-8")):
-        if isinstance(document, dict):
-            yield document
-
-
-def _take_document(resources: Resources, document: dict[str, Json], file: Path, app_id: str) -> None:
+def _take_document(resources: Resources, document: Table, file: Path, app_id: str) -> None:
     kind = document.get("kind")
     if kind == "Resiliency":
         resources.notes.append(f"{file.name}: resiliency policies are not honoured here, only by Dapr itself")
@@ -65,14 +57,9 @@ def _take_document(resources: Resources, document: dict[str, Json], file: Path, 
     scopes = document.get("scopes")
     if isinstance(scopes, list) and scopes and app_id not in scopes:
         return
-    name, spec = _mapping(document, "metadata").get("name"), _mapping(document, "spec")
+    name, spec = mapping_in(document, "metadata").get("name"), mapping_in(document, "spec")
     component = Component(str(name), str(spec.get("type")), str(spec.get("version")))
     if component.type.startswith("state."):
         resources.stores[component.name] = component
     else:
         resources.notes.append(f"{file.name}: a component of type {component.type} is not served here")
-
-
-def _mapping(document: dict[str, Json], field: str) -> dict[str, Json]:
-    value = document.get(field)
-    return value if isinstance(value, dict) else {}

@@ -1,8 +1,9 @@
 """JSON bodies read as Dapr reads them: field names in any case, types strict, text after the JSON ignored."""
 
+from local_sidecar.documents import Json
 from local_sidecar.errors import ApiError, malformed
 from local_sidecar.http import BODY_LIMIT_BYTES
-from local_sidecar.state.values import Document, Json, OddNumber
+from local_sidecar.state.values import Document, OddNumber
 
 Fields = dict[str, Json]
 

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from local_sidecar.errors import ApiError
-from local_sidecar.http import EMPTY, JSON_TYPE, Answer, Request
+from local_sidecar.http import JSON_TYPE, NO_CONTENT, Request, Response
 from local_sidecar.state.requests import Entry, Refused, check_key, keys_of, operations_of, saves_of
 from local_sidecar.state.store import Store, Write
 from local_sidecar.state.values import html_safe
@@ -13,7 +13,7 @@ from local_sidecar.state.values import html_safe
 METADATA_PREFIX = "metadata."
 
 
-class StateApi:
+class StateRoutes:
     """The state of one app in the store that all apps of the machine share."""
 
     def __init__(self, app_id: str, stores: Iterable[str], store: Store) -> None:
@@ -22,7 +22,7 @@ class StateApi:
         self._stores = frozenset(stores)
         self._store = store
 
-    async def get(self, store: str, key: str) -> Answer:
+    async def get(self, store: str, key: str) -> Response:
         """The value with its etag, or 204."""
         self._check_store(store)
         check_key(key)
@@ -31,19 +31,19 @@ class StateApi:
         except sqlite3.Error as failure:
             raise ApiError(500, "ERR_STATE_GET", f"fail to get {key} from state store {store}: {failure}") from failure
         if found is None:
-            return EMPTY
-        return Answer(200, found[0], [JSON_TYPE, (b"etag", str(found[1]).encode())])
+            return NO_CONTENT
+        return Response(200, found[0], [JSON_TYPE, (b"etag", str(found[1]).encode())])
 
-    async def save(self, request: Request, store: str) -> Answer:
+    async def save(self, request: Request, store: str) -> Response:
         """Save each entry on its own: one that is refused does not keep the others from being written."""
         self._check_store(store)
         entries = saves_of(await request.body(), _metadata(request))
         worst = _worst(await self._carry_out(entries))
         if worst:
             raise ApiError(worst.status, "ERR_STATE_SAVE", f"failed saving state in state store {store}: {worst}")
-        return EMPTY
+        return NO_CONTENT
 
-    async def delete(self, request: Request, store: str, key: str) -> Answer:
+    async def delete(self, request: Request, store: str, key: str) -> Response:
         """Delete a key; `If-Match` names the etag it must have."""
         self._check_store(store)
         check_key(key)
@@ -53,17 +53,17 @@ class StateApi:
         worst = _worst(await self._carry_out([entry]))
         if worst:
             raise ApiError(worst.status, "ERR_STATE_DELETE", f"failed deleting state with key {key}: {worst}")
-        return EMPTY
+        return NO_CONTENT
 
-    async def bulk(self, request: Request, store: str) -> Answer:
+    async def bulk(self, request: Request, store: str) -> Response:
         """Several values in the order asked, always 200: a miss has no data, a failure an error."""
         self._check_store(store)
         keys = keys_of(await request.body())
         for key in keys:
             check_key(key)
-        return Answer(200, b"[" + b",".join(map(self._item, keys)) + b"]\n", [JSON_TYPE])
+        return Response(200, b"[" + b",".join(map(self._item, keys)) + b"]\n", [JSON_TYPE])
 
-    async def transaction(self, request: Request, store: str) -> Answer:
+    async def transaction(self, request: Request, store: str) -> Response:
         """Carry out operations in order. As with Dapr's Redis there is no rollback: an etag stops only its own."""
         self._check_store(store)
         writes: list[Write] = []
@@ -75,9 +75,9 @@ class StateApi:
             refused = str(failure)
         if refused:
             raise ApiError(500, "ERR_STATE_TRANSACTION", f"error while executing state transaction: {refused}")
-        return EMPTY
+        return NO_CONTENT
 
-    def query(self, store: str) -> Answer:
+    def query(self, store: str) -> Response:
         """Dapr needs RedisJSON for this."""
         self._check_store(store)
         raise ApiError(500, "ERR_STATE_QUERY", f"state store {store} query failed: read keys by name instead")

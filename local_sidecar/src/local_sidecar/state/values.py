@@ -7,9 +7,9 @@ import json
 import math
 import re
 from decimal import Decimal
-from typing import NoReturn, TypeAlias
+from typing import NoReturn
 
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+from local_sidecar.documents import Json
 
 SIX_DECIMALS_UP_TO = 0x4FFFFFF  # larger floats are written with all their digits
 EXPONENT_FROM = 1e21
