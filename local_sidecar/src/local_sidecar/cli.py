@@ -11,6 +11,7 @@ import uvloop
 from local_sidecar.components import ResourcesError, load_resources
 from local_sidecar.multi_app.runner import run_file
 from local_sidecar.sidecar import Options, StartError, serve
+from local_sidecar.state_components import state_components
 
 DEFAULT_HTTP_PORT = 3500
 JSON_DEPTH = 10_000
@@ -50,9 +51,10 @@ def _sidecar(arguments: list[str]) -> int:
     sys.setrecursionlimit(JSON_DEPTH)
     try:
         resources = load_resources(given.resources_path, given.app_id)
+        stores = state_components(resources)
         for note in resources.notes:
             print(f"local-sidecar: {note}", file=sys.stderr)
-        uvloop.run(serve(Options(given.app_id, given.app_port or None, given.dapr_http_port, resources, state_path)))
+        uvloop.run(serve(Options(given.app_id, given.app_port or None, given.dapr_http_port, stores, state_path)))
     except (ResourcesError, StartError) as error:
         print(f"local-sidecar: {error}", file=sys.stderr)
         return 1

@@ -19,7 +19,7 @@ class ApiError(Exception):
         if self.reason:
             info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "domain": "dapr.io", "reason": self.reason}
             fields["details"] = [info]
-        return json.dumps(fields).encode()
+        return json.dumps(fields, separators=(",", ":")).encode()
 
 
 def malformed(message: str, reason: str = "") -> ApiError:

@@ -4,20 +4,19 @@ import asyncio
 import contextlib
 import json
 
-from local_sidecar.components import Component
 from local_sidecar.errors import ApiError
 from local_sidecar.http import JSON_TYPE, NO_CONTENT, Response
+from local_sidecar.state_components import StateComponent
 
 VERSION = "local"
 PROBE_SECONDS = 0.05
 """Time between two attempts to connect to the app while it starts."""
-CAPABILITIES = ["ETAG", "TRANSACTIONAL", "TTL"]
 
 
 class SidecarMetadata:
     """The identity of a sidecar, its stores, and whether its app has started."""
 
-    def __init__(self, app_id: str, app_port: int | None, stores: list[Component]) -> None:
+    def __init__(self, app_id: str, app_port: int | None, stores: list[StateComponent]) -> None:
         self._app_id = app_id
         self._app_port = app_port
         self._stores = stores
@@ -43,7 +42,12 @@ class SidecarMetadata:
         fields: dict[str, object] = {"id": self._app_id, "runtimeVersion": VERSION}
         if self._stores:
             fields["components"] = [
-                {"name": store.name, "type": store.type, "version": store.version, "capabilities": CAPABILITIES}
+                {
+                    "name": store.component.name,
+                    "type": store.component.type,
+                    "version": store.component.version,
+                    "capabilities": store.dialect.capabilities,
+                }
                 for store in self._stores
             ]
         fields["extended"] = {"daprRuntimeVersion": VERSION}

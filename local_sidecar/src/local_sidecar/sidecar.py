@@ -3,8 +3,8 @@
 import asyncio
 import os
 import socket
-import sqlite3
 import tempfile
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -13,12 +13,12 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from local_sidecar.api import Api
-from local_sidecar.components import Resources
 from local_sidecar.invocation.invoker import Invoker
 from local_sidecar.invocation.registry import Announcement, Instance, Registry
 from local_sidecar.metadata import SidecarMetadata
 from local_sidecar.state.routes import StateRoutes
-from local_sidecar.state.store import Store
+from local_sidecar.state.store import Store, StoreError
+from local_sidecar.state_components import StateComponent
 
 HOST = "127.0.0.1"
 KEEP_ALIVE_SECONDS = 3600
@@ -34,7 +34,7 @@ class Options:
     app_id: str
     app_port: int | None
     http_port: int
-    resources: Resources
+    stores: list[StateComponent]
     state_path: Path
 
 
@@ -89,22 +89,24 @@ def listening_socket(port: int) -> socket.socket:
 
 async def serve(options: Options) -> None:
     """Serve until SIGINT or SIGTERM. Raises StartError."""
-    try:
-        store = Store(options.state_path)
-    except sqlite3.Error as error:
-        raise StartError(f"state file {options.state_path}: {error}; choose another as --state-path") from error
-    try:
-        await _serve(options, store)
-    finally:
-        store.close()
+    with ExitStack() as stack:
+        try:
+            stores = {
+                store.component.name: stack.enter_context(
+                    closing(Store(store.table(options.state_path), store.dialect))
+                )
+                for store in options.stores
+            }
+        except StoreError as error:
+            raise StartError(f"state file {options.state_path}: {error}; choose another as --state-path") from error
+        await _serve(options, StateRoutes(options.app_id, stores))
 
 
-async def _serve(options: Options, store: Store) -> None:
+async def _serve(options: Options, state: StateRoutes) -> None:
     listener = listening_socket(options.http_port)
     root = registry_folder()
     own = Instance(options.app_id, options.http_port, options.app_port, os.environ.get("APP_API_TOKEN", ""))
-    metadata = SidecarMetadata(options.app_id, options.app_port, list(options.resources.stores.values()))
-    state = StateRoutes(options.app_id, options.resources.stores, store)
+    metadata = SidecarMetadata(options.app_id, options.app_port, options.stores)
     token = os.environ.get("DAPR_API_TOKEN", "")
     server = _Server(_configuration(Api(state, Invoker(own, Registry(root)), metadata, token)))
     server.announcement = announcement = Announcement(root, own)
