@@ -39,9 +39,12 @@ class Component:
             return environment_value(str(item["envRef"]))
         return _text(item.get("value"))
 
-    def takes_from_secret(self, name: str) -> bool:
-        """Whether the value of a metadata item is a `secretKeyRef`."""
-        return any(item.get("name") == name and "secretKeyRef" in item for item in self.items)
+    def source(self, name: str) -> str:
+        """Where the value of a metadata item comes from, for a text to a person."""
+        item = next((item for item in self.items if item.get("name") == name), {})
+        if reference := mapping_in(item, "secretKeyRef"):
+            return f"secretKeyRef {reference.get('name')} of the secret store {self.secret_store!r}"
+        return f"envRef {item['envRef']}" if "envRef" in item else "value"
 
 
 @dataclass(frozen=True, slots=True)

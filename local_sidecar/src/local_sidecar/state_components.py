@@ -65,7 +65,7 @@ def _state_component(
         return StateComponent(component, dialect, encrypted=False)
     _check_key(component, key)
     notes.append(f"{component.file}: values come back as Dapr returns encrypted ones, but are kept unencrypted here")
-    if not component.takes_from_secret(ENCRYPTION_KEY):
+    if not component.source(ENCRYPTION_KEY).startswith("secretKeyRef"):
         notes.append(f"{component.file}: Dapr itself takes {ENCRYPTION_KEY} from a secretKeyRef only")
     return StateComponent(component, replace(dialect, encoding=GO_PRINT), encrypted=True)
 
@@ -73,7 +73,8 @@ def _state_component(
 def _check_key(component: Component, key: str) -> None:
     """Raise ResourcesError for a key with which Dapr would not start."""
     if not key:
-        raise ResourcesError(f"{component.file}: {ENCRYPTION_KEY} is empty: set the secret or variable that it names")
+        source = component.source(ENCRYPTION_KEY)
+        raise ResourcesError(f"{component.file}: {ENCRYPTION_KEY} is empty: its {source} gives nothing")
     try:
         size = len(bytes.fromhex(key))
     except ValueError:
