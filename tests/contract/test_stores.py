@@ -6,7 +6,8 @@ Against another sidecar, Dapr's own above all:
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -35,25 +36,25 @@ RECORDED = {dialect: scenarios(Path(__file__).parent / "stores" / f"{dialect}.js
 ASKED = [os.environ["DAPR_DIALECT"]] if "DAPR_DIALECT" in os.environ else list(COMPONENTS)
 
 
-@pytest.fixture(scope="module", params=ASKED)
-def dialect(request: pytest.FixtureRequest) -> str:
-    """The kind of store, by the name of its recording."""
-    return str(request.param)
-
-
 @pytest.fixture(scope="module")
-def found(dialect: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[str]]]:
-    """The differences of each scenario."""
-    with ExitStack() as stack:
-        base = os.environ.get("DAPR_BASE")
-        if base is None:
-            folder = tmp_path_factory.mktemp(dialect)
-            (folder / "secrets.json").write_text(f'{{"key": "{KEY}"}}')
-            base = start_sidecar(folder, "rec-chat", None, COMPONENTS[dialect], stack)
-        yield play_all(RECORDED[dialect], Target(base, "", "", "statestore"))
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list[str]]]:
+    """The differences of each scenario with each store. All are played at once, as most of their time is waiting."""
+    with ExitStack() as stack, ThreadPoolExecutor(len(ASKED)) as threads:
+        bases = [_base(dialect, tmp_path_factory.mktemp(dialect), stack) for dialect in ASKED]
+        targets = [Target(base, "", "", "statestore") for base in bases]
+        return dict(zip(ASKED, threads.map(play_all, [RECORDED[dialect] for dialect in ASKED], targets), strict=True))
 
 
+@pytest.mark.parametrize("dialect", ASKED)
 @pytest.mark.parametrize("scenario", RECORDED["redis"])
-def test_responds_as_recorded(scenario: str, found: dict[str, list[str]]) -> None:
+def test_responds_as_recorded(dialect: str, scenario: str, found: dict[str, dict[str, list[str]]]) -> None:
     """Status, headers and body of every exchange are those of Dapr with this store."""
-    assert not found[scenario], "\n".join(found[scenario])
+    assert not found[dialect][scenario], "\n".join(found[dialect][scenario])
+
+
+def _base(dialect: str, folder: Path, stack: ExitStack) -> str:
+    """The sidecar that the environment names, or a local one."""
+    if base := os.environ.get("DAPR_BASE"):
+        return base
+    (folder / "secrets.json").write_text(f'{{"key": "{KEY}"}}')
+    return start_sidecar(folder, "rec-chat", None, COMPONENTS[dialect], stack)

@@ -74,7 +74,7 @@ def _load_file(resources: Resources, file: Path, app_id: str) -> None:
     for document in _documents(resources, file):
         kind, scopes = document.get("kind"), document.get("scopes")
         if kind == "Resiliency":
-            resources.notes.append(f"{file.name}: resiliency policies are not honoured here, only by Dapr itself")
+            resources.notes.append(f"{_shown(file)}: resiliency policies are not honoured here, only by Dapr itself")
         in_scope = not isinstance(scopes, list) or not scopes or app_id in scopes
         if kind == "Component" and in_scope:
             component = _component(document, file)
@@ -90,7 +90,7 @@ def _documents(resources: Resources, file: Path) -> Iterator[Table]:
     try:
         yield from (document for document in yaml_documents(file) if isinstance(document, dict))
     except UnreadableFile as error:
-        resources.notes.append(f"{file.name} is left out: {error}")
+        resources.notes.append(f"{_shown(file)} is left out: {error}")
 
 
 def _component(document: Table, file: Path) -> Component:
@@ -100,10 +100,15 @@ def _component(document: Table, file: Path) -> Component:
         name=_text(metadata.get("name")),
         type=_text(spec.get("type")),
         version=_text(spec.get("version")) or DEFAULT_VERSION,
-        file=str(file),
+        file=_shown(file),
         items=tuple(item for item in items if isinstance(item, dict)) if isinstance(items, list) else (),
         secret_store=_text(mapping_in(document, "auth").get("secretStore")),
     )
+
+
+def _shown(file: Path) -> str:
+    """A file with its folder, for a text to a person."""
+    return f"{file.resolve().parent.name}/{file.name}"
 
 
 def _text(value: object) -> str:

@@ -10,7 +10,6 @@ from typing import ClassVar
 from local_sidecar.state.encodings import Encoding
 from local_sidecar.state.operations import Operation, Refused
 
-INT32_MAX = 2**31 - 1
 INT64 = range(-(2**63), 2**63)
 _INT64_MAX_CHARS = 40
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from local_sidecar.state.dialects.base import Item, parse_whole_number
-from local_sidecar.state.dialects.random_etags import RandomEtags
+from local_sidecar.state.dialects.random_etags import TTL_LIMIT_SECONDS, RandomEtags
 from local_sidecar.state.operations import FIRST_WRITE, EtagMismatch, Operation, Refused
 
 
@@ -32,7 +32,7 @@ class InMemory(RandomEtags):
         """`first-write` applies to deletions as well."""
         super().check_deletion(found, operation)
         if found and not operation.etag and operation.concurrency == FIRST_WRITE:
-            raise self.already_exists(operation)
+            raise self.already_exists()
 
     def check_etag(self, item: Item | None, operation: Operation) -> None:
         """The reason of a refusal names both etags."""
@@ -42,11 +42,12 @@ class InMemory(RandomEtags):
             etags = f"current={item.etag}, expect={operation.etag}"
             raise EtagMismatch(f"state etag not match for key={operation.key}: {etags}")
 
-    def already_exists(self, operation: Operation) -> Refused:
+    def already_exists(self) -> Refused:
         """409 with a reason."""
-        del operation
         return EtagMismatch("item already exists and no etag was passed")
 
     def ttl(self, operation: Operation) -> int:
         """Any number is a TTL. Those below 1 mean never."""
-        return parse_whole_number(operation.ttl, 500, "strconv.Atoi") if operation.ttl else -1
+        if not operation.ttl:
+            return -1
+        return min(parse_whole_number(operation.ttl, 500, "strconv.Atoi"), TTL_LIMIT_SECONDS)

@@ -49,7 +49,6 @@ class MySQL(RandomEtags):
         if found:
             raise Refused(500, f"Error 1062 (23000): Duplicate entry '{operation.key}' for key 'PRIMARY'")
 
-    def already_exists(self, operation: Operation) -> Refused:
+    def already_exists(self) -> Refused:
         """409 with a reason."""
-        del operation
         return EtagMismatch(_NO_ROWS)

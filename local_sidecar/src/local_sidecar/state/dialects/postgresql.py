@@ -24,7 +24,6 @@ class PostgreSQL(RandomEtags):
         if item is None or stated != UUID(item.etag):
             raise EtagMismatch
 
-    def already_exists(self, operation: Operation) -> Refused:
+    def already_exists(self) -> Refused:
         """500, which a client can only tell from a failure by reading the key."""
-        del operation
         return Refused(500, "no item was updated")

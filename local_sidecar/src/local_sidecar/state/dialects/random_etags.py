@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 from uuid import uuid4
 
-from local_sidecar.state.dialects.base import INT32_MAX, Dialect, Item, parse_whole_number
+from local_sidecar.state.dialects.base import Dialect, Item, parse_whole_number
 from local_sidecar.state.encodings import GO_JSON, Encoding
 from local_sidecar.state.operations import FIRST_WRITE, EtagMismatch, Operation, Refused
+
+TTL_LIMIT_SECONDS = 2**31 - 1
+"""Limit on a TTL, in Dapr's SQL stores: the largest 32-bit number, 68 years."""
 
 
 @dataclass(frozen=True)
@@ -15,6 +18,7 @@ class RandomEtags(Dialect):
 
     encoding: Encoding = GO_JSON
     checks_options_of_deletions: ClassVar[bool] = False
+    """Whether a deletion with unknown options is refused."""
     deletions_see_expired: ClassVar[bool] = True
     """Whether a deletion compares its etag with an expired item that is not cleaned up yet."""
 
@@ -55,11 +59,10 @@ class RandomEtags(Dialect):
     def check_creation(self, found: Item | None, operation: Operation, now: float) -> None:
         """Raise Refused when `first-write` finds a live item."""
         if found and found.is_live(now):
-            raise self.already_exists(operation)
+            raise self.already_exists()
 
-    def already_exists(self, operation: Operation) -> Refused:
+    def already_exists(self) -> Refused:
         """How `first-write` is refused on a key that exists."""
-        del operation
         return EtagMismatch()
 
     def ttl(self, operation: Operation) -> int:
@@ -68,6 +71,6 @@ class RandomEtags(Dialect):
             return -1
         prefix = "error parsing TTL: incorrect value for metadata 'ttlInSeconds'"
         seconds = parse_whole_number(operation.ttl, 500, f"{prefix}: strconv.ParseInt")
-        if not -1 <= seconds <= INT32_MAX:
+        if not -1 <= seconds <= TTL_LIMIT_SECONDS:
             raise Refused(500, f"{prefix}: must be -1 or greater")
         return seconds
