@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import quote
 
 BUSY_SECONDS = 2.0
 """How long a write waits for one of another sidecar. A commit takes milliseconds."""
@@ -82,7 +83,7 @@ class Database:
 
     def _open(self) -> sqlite3.Connection:
         if self._table.file is None:
-            return self._prepared(f"file:/{self._table.name}?vfs=memdb")
+            return self._prepared(f"file:/{quote(self._table.name)}?vfs=memdb")
         try:
             self._table.file.parent.mkdir(parents=True, exist_ok=True)
             with _locked(self._table.file.parent):
