@@ -14,8 +14,6 @@ from local_sidecar.state.encodings import GO_PRINT
 ENCRYPTION_KEY = "primaryEncryptionKey"
 ENCRYPTION_KEY_BYTES = (16, 24, 32)
 """The key sizes of AES, with which Dapr encrypts."""
-FIRST_TABLE = "state"
-"""The table of plain Redis stores: the only one that files of earlier versions have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +25,9 @@ class StateComponent:
     encrypted: bool
 
     def table(self, state_file: Path) -> Table:
-        """Where it keeps its items. Stores of different kinds or names never share a table, except plain Redis ones."""
-        name = f"{self.dialect.name}/{self.component.name}" + ("/encrypted" if self.encrypted else "")
-        if self.dialect.name == "redis" and not self.encrypted:
-            name = FIRST_TABLE
+        """Where it keeps its items. Stores of different kinds or names share no table, except plain Redis ones."""
+        name = f"{self.dialect.name}/{self.component.name}"
+        name = f"{name}/encrypted" if self.encrypted else self.dialect.common_table or name
         folded = self.dialect.folded if self.dialect.folds_keys else None
         return Table(state_file if self.dialect.in_file else None, name, folded)
 

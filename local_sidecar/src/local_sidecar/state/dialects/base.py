@@ -53,6 +53,8 @@ class Dialect(ABC):
     """
     in_file: ClassVar[bool] = True
     """Whether the state outlives the process."""
+    common_table: ClassVar[str] = ""
+    """The table of all stores of this kind that are not encrypted, empty when each store has a table of its own."""
     cleanup_seconds: ClassVar[float] = 3600
     """Time between two removals of expired items. One hour, as in Dapr's SQL stores."""
     folds_keys: ClassVar[bool] = False

@@ -24,6 +24,8 @@ class Redis(Dialect):
     shows_expiry: ClassVar[bool] = False
     rolls_back: ClassVar[bool] = False
     bulk_reads_each_key: ClassVar[bool] = True
+    common_table: ClassVar[str] = "state"
+    """The only table in files of earlier versions."""
     cleanup_seconds: ClassVar[float] = 60
     """Redis itself removes expired keys at once. Here they are invisible at once and removed within a minute."""
 
