@@ -26,7 +26,7 @@ from dotenv.parser import parse_stream
 ROOT = Path(__file__).resolve().parent
 ENV_FILE = ROOT / "chat_service" / ".env"
 COMPONENTS = "./components"
-"""The resources folder in `dapr.yaml`."""
+"""The resources folder in `dapr.yaml`. A store's folder has the same files: its component, resiliency and config."""
 
 RUN_FILE = ROOT / "dapr.yaml"
 STORE_RUN_FILE = ROOT / ".dapr-store.yaml"
@@ -153,10 +153,7 @@ def run_file(store: str | None) -> Path:
     if store is None:
         return RUN_FILE
     text = RUN_FILE.read_text(encoding="utf-8")
-    line = f"resourcesPath: {COMPONENTS}\n"
-    if line not in text:
-        refuse(f"dapr.yaml has no line `{line.strip()}` to replace. Name the store's folder there yourself")
-    STORE_RUN_FILE.write_text(text.replace(line, f"resourcesPath: {COMPONENTS}/{store}\n"), encoding="utf-8")
+    STORE_RUN_FILE.write_text(text.replace(COMPONENTS, f"{COMPONENTS}/{store}"), encoding="utf-8")
     return STORE_RUN_FILE
 
 

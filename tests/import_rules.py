@@ -97,9 +97,9 @@ SIDECAR = Part(
     (
         Room(TOP),
         Room("state", (TOP,)),
-        Room("resources", (TOP, "state"), names("components metadata")),
+        Room("resources", (TOP, "state"), names("metadata state_components")),
         Room("invocation", (TOP,)),
-        Room("multi_app", (TOP, "state")),
+        Room("multi_app", (TOP,)),
         Room(
             "process",
             (TOP, "state", "resources", "invocation", "multi_app"),
@@ -108,7 +108,7 @@ SIDECAR = Part(
     ),
     prefix="local_sidecar",
     pure=names("invocation.paths"),
-    wire=names("invocation.forwarding multi_app.run multi_app.runfile sidecar"),
+    wire=names("invocation.headers multi_app.run_file multi_app.runner sidecar"),
 )
 
 HARNESS = Part(
@@ -133,7 +133,7 @@ TESTS = Part(
     ROOT / "tests",
     (Room(TOP), Room("contract")),
     prefix="tests",
-    other_parts=names("harness"),
+    other_parts=names("harness local_sidecar"),
 )
 
 PARTS = (MEMORY, CHAT, SIDECAR, HARNESS, BENCH, TESTS)

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sidecar_process import House
+from sandbox import Sandbox
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
     """Processes that end with the test."""
-    house = House(tmp_path)
-    yield house
-    house.stop()
+    sandbox = Sandbox(tmp_path)
+    yield sandbox
+    sandbox.stop()

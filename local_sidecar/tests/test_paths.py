@@ -1,8 +1,8 @@
-"""Paths as Go reads, cleans and writes them (`invoke-path-specials` and more of the kind)."""
+"""Paths are read, cleaned and written as Go does it (as in the recording `invoke-path-specials`)."""
 
 import pytest
 
-from local_sidecar.invocation.paths import BadMethod, app_path, decoded, route_of
+from local_sidecar.invocation.paths import InvalidMethod, app_path, decoded, route_of
 
 
 @pytest.mark.parametrize(
@@ -15,14 +15,14 @@ from local_sidecar.invocation.paths import BadMethod, app_path, decoded, route_o
     ],
 )
 def test_path_that_the_app_is_asked_for(raw: str, sent: str) -> None:
-    """Decoded once, cleaned, and escaped where it must be."""
+    """The path is decoded once, cleaned, and escaped where a URL needs it."""
     assert app_path(decoded(raw)) == sent
 
 
 @pytest.mark.parametrize("raw", ["a%3Fb", "a%23b", "a%25b", "a%00b", "a%0Ab", "a%7F", "a%FF"])
 def test_paths_that_do_not_reach_an_app(raw: str) -> None:
-    """Question mark, hash, control characters, a broken escape, bytes that are no text."""
-    with pytest.raises(BadMethod):
+    """A question mark, a hash, a control character, a broken escape or bytes that are no text are refused."""
+    with pytest.raises(InvalidMethod):
         app_path(decoded(raw))
 
 
@@ -36,5 +36,5 @@ def test_paths_that_do_not_reach_an_app(raw: str) -> None:
     ],
 )
 def test_route(raw: str, route: str) -> None:
-    """Routes are found by the cleaned path, escapes and all."""
+    """A route is found by the cleaned path with its escapes."""
     assert route_of(raw) == route

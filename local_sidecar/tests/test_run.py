@@ -1,4 +1,4 @@
-"""`local-sidecar run -f`: a house of apps started, watched over and stopped as one."""
+"""`local-sidecar run -f`: apps are started, watched and stopped together."""
 
 import os
 import signal
@@ -9,51 +9,51 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from sidecar_process import House, call, free_port, listens, until
+from sandbox import Sandbox, call, free_port, listens, state_component, until
 
 RUN = [sys.executable, "-m", "local_sidecar", "run", "-f"]
 
 
 @dataclass(frozen=True)
 class RunFile:
-    """A dapr.yaml of two apps and its ports: app and sidecar of the first, then of the second."""
+    """A dapr.yaml of two apps, and its ports: app and sidecar of the first, then of the second."""
 
-    house: House
+    sandbox: Sandbox
     ports: list[int]
 
     def start(self, given: str = ".") -> subprocess.Popen[str]:
-        """Run it."""
-        return self.house.start([*RUN, given])
+        """Run the file."""
+        return self.sandbox.start([*RUN, given])
 
     def until_ready(self) -> None:
         """Wait until the second sidecar has its app."""
         until(lambda: listens(self.ports[3]) and call(self.ports[3], "GET", "/v1.0/healthz").status == 204)
 
     def nothing_listens(self) -> bool:
-        """Whether all are gone."""
+        """Whether everything has stopped."""
         return not any(map(listens, self.ports))
 
 
 @pytest.fixture
-def run_file(house: House) -> RunFile:
-    """One app named by its environment, with the state beside the file."""
+def run_file(sandbox: Sandbox) -> RunFile:
+    """Two apps, named by their environment."""
     ports = [free_port() for _ in range(4)]
     apps = "".join(
         f"  - {{appID: {name}, appDirPath: ., appPort: {app}, daprHTTPPort: {sidecar},"
         f" env: {{APP_NAME: {name}}}, command: [{sys.executable}, app.py, '{app}']}}\n"
         for name, app, sidecar in (("one", *ports[:2]), ("two", *ports[2:]))
     )
-    (house.folder / "dapr.yaml").write_text(f"version: 1\ncommon: {{resourcesPath: ./components}}\napps:\n{apps}")
-    return RunFile(house, ports)
+    (sandbox.folder / "dapr.yaml").write_text(f"version: 1\ncommon: {{resourcesPath: ./components}}\napps:\n{apps}")
+    return RunFile(sandbox, ports)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_runs_until_a_signal(run_file: RunFile, how: signal.Signals) -> None:
-    """Apps call each other, the state is beside the file, output is prefixed; a signal ends all with code 0."""
+    """Apps call each other, the state lies beside the file, and output has a prefix. A signal stops all with code 0."""
     run = run_file.start()
     run_file.until_ready()
     assert call(run_file.ports[3], "GET", "/v1.0/invoke/one/method/name").body == b"one"
-    assert (run_file.house.folder / ".local" / "state.db").exists()
+    assert (run_file.sandbox.folder / ".local" / "state.db").exists()
     run.send_signal(how)
     output, _ = run.communicate(timeout=30)
     assert run.returncode == 0
@@ -62,7 +62,7 @@ def test_runs_until_a_signal(run_file: RunFile, how: signal.Signals) -> None:
 
 
 def test_death_of_one_stops_all(run_file: RunFile) -> None:
-    """Exit code 1 and a line that says which."""
+    """When a process dies all are stopped, with exit code 1 and a line that names it."""
     run = run_file.start()
     run_file.until_ready()
     (sidecar,) = _processes_with(f"--dapr-http-port {run_file.ports[1]}")
@@ -73,9 +73,9 @@ def test_death_of_one_stops_all(run_file: RunFile) -> None:
     assert run_file.nothing_listens()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's death")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux notifies a process of its parent's death")
 def test_killed_runner_leaves_no_orphan(run_file: RunFile) -> None:
-    """kill -9 of the runner ends what it started."""
+    """kill -9 of the runner stops what it started."""
     run = run_file.start()
     run_file.until_ready()
     run.kill()
@@ -84,7 +84,7 @@ def test_killed_runner_leaves_no_orphan(run_file: RunFile) -> None:
 
 
 def test_port_in_use_is_one_line(run_file: RunFile) -> None:
-    """Exit code 1, nothing started."""
+    """A port in use is reported with exit code 1 before anything is started."""
     with socket.create_server(("127.0.0.1", run_file.ports[2])):
         run = run_file.start()
         output, _ = run.communicate(timeout=30)
@@ -95,8 +95,8 @@ def test_port_in_use_is_one_line(run_file: RunFile) -> None:
 
 
 def test_app_that_cannot_start_is_one_line(run_file: RunFile) -> None:
-    """The last line names the app, and what was started before it is stopped."""
-    file = run_file.house.folder / "dapr.yaml"
+    """An app that cannot start is named, and what was started before it is stopped."""
+    file = run_file.sandbox.folder / "dapr.yaml"
     file.write_text(file.read_text().replace(f"app.py, '{run_file.ports[2]}'", "missing.py"))
     run = run_file.start(str(file))
     output, _ = run.communicate(timeout=30)
@@ -115,12 +115,29 @@ def test_app_that_cannot_start_is_one_line(run_file: RunFile) -> None:
         (["run", "-f", "missing.yaml"], 1, "missing.yaml"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
-    """No usage, no stack trace."""
+def test_what_is_wrong_is_reported_in_one_line(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
+    """A wrong command line or resource is reported in one line, without usage or stack trace."""
     command = [sys.executable, "-m", "local_sidecar", *arguments]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (code, 1)
     assert said in done.stderr
+
+
+def test_store_that_is_not_served_is_one_line(sandbox: Sandbox) -> None:
+    """The sidecar does not start with a store that it does not know."""
+    sandbox.write_component(state_component("state.mongodb"))
+    command = [sys.executable, "-m", "local_sidecar", "--app-id", "a", "--resources-path", "components"]
+    done = subprocess.run(command, cwd=sandbox.folder, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "state.mongodb of version v1 is not served here" in done.stderr
+
+
+def test_flags_of_daprd_are_accepted(sandbox: Sandbox) -> None:
+    """A command line for daprd starts the local sidecar as well."""
+    flags = ["--config", "config.yaml", "--dapr-grpc-port", "1", "--dapr-internal-grpc-port", "2"]
+    flags += ["--dapr-public-port", "3", "--dapr-listen-addresses", "127.0.0.1", "--placement-host-address", ""]
+    flags += ["--scheduler-host-address", "", "--enable-metrics=false", "--log-level", "warn"]
+    assert sandbox.sidecar("app", None, *flags).get("a").status == 204
 
 
 def _processes_with(words: str) -> list[int]:

@@ -1,6 +1,6 @@
-"""The app that the recorded invocations call: it answers with what it received, or as the path asks.
+"""The app that the recorded invocations call: it responds with what it received, or as the path says.
 
-To stand behind a sidecar of any kind: `uvicorn echo_app:app --port N --timeout-keep-alive 120`.
+It runs behind a sidecar of any kind: `uvicorn echo_app:app --port N --timeout-keep-alive 120`.
 """
 
 import asyncio
@@ -13,16 +13,18 @@ from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 
 ANY = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 SHOWN_WHOLE_BYTES = 4096
+"""Larger bodies are shown by their size only."""
 POLL_SECONDS = 0.05
+"""Time between two looks whether the caller has gone."""
 
-OF_THE_CALLER = frozenset(
+CALLER_HEADERS = frozenset(
     (
         *("accept", "authorization", "content-length", "content-type", "cookie", "dapr-api-token", "dapr-app-id"),
         *("dapr-callee-app-id", "dapr-caller-app-id", "expect", "idempotency-key", "if-match", "keep-alive"),
         *("proxy-authorization", "te", "trailer", "upgrade", "x-custom", "x-request-id"),
     )
 )
-OF_THE_WAY = frozenset(
+SIDECAR_HEADERS = frozenset(
     (
         *("accept-encoding", "baggage", "connection", "dapr-caller-namespace", "forwarded", "grpc-trace-bin", "host"),
         *("traceparent", "tracestate", "transfer-encoding", "user-agent", "x-forwarded-for", "x-forwarded-host"),
@@ -48,19 +50,19 @@ async def _received(request: Request, shown: frozenset[str]) -> dict[str, object
 @app.api_route("/echo", methods=ANY)
 @app.api_route("/echo/{rest:path}", methods=ANY)
 async def echo(request: Request) -> dict[str, object]:
-    """What was received, with the headers that a caller sets."""
-    return await _received(request, OF_THE_CALLER)
+    """What was received, with the headers that callers set."""
+    return await _received(request, CALLER_HEADERS)
 
 
 @app.api_route("/all", methods=ANY)
 async def echo_all(request: Request) -> dict[str, object]:
-    """What was received, with the headers that the way adds as well."""
-    return await _received(request, OF_THE_CALLER | OF_THE_WAY)
+    """What was received, with the headers that sidecars add as well."""
+    return await _received(request, CALLER_HEADERS | SIDECAR_HEADERS)
 
 
 @app.api_route("/status/{code}", methods=ANY)
 async def status(code: int, n: str = "") -> Response:
-    """The status asked for; `n` names a note that counts the calls."""
+    """The status in the path. `n` names a note that counts the calls."""
     if n:
         notes[n] = int(notes.get(n, 0)) + 1
     headers = {"retry-after": "7", "x-custom": "from-app", "idempotency-key": "k-1", "cache-control": "no-store"}
@@ -73,22 +75,22 @@ async def status(code: int, n: str = "") -> Response:
 
 @app.get("/count/{name}")
 async def count(name: str) -> dict[str, str | int]:
-    """A note: how often a status was asked for, or how a slow answer went."""
+    """A note: how often a status was asked for, or how a slow response ended."""
     return {"value": notes.get(name, 0)}
 
 
 @app.api_route("/headers", methods=ANY)
 async def headers() -> Response:
     """Headers of every kind."""
-    answer = PlainTextResponse("text body")
-    answer.headers.update({"x-custom": "from-app", "etag": '"abc"', "retry-after": "3", "cache-control": "no-cache"})
-    answer.headers.update({"x-request-id": "r-1", "idempotency-key": "k-1", "www-authenticate": "Bearer"})
-    answer.headers.update({"vary": "Origin", "proxy-authenticate": "Basic", "keep-alive": "timeout=9"})
-    answer.headers.update({"te": "trailers", "upgrade": "h2c", "location": "/x", "server": "echo"})
-    answer.headers["traceparent"] = "00-11111111111111111111111111111111-2222222222222222-01"
-    answer.set_cookie("a", "1")
-    answer.set_cookie("b", "2")
-    return answer
+    response = PlainTextResponse("text body")
+    response.headers.update({"x-custom": "from-app", "etag": '"abc"', "retry-after": "3", "cache-control": "no-cache"})
+    response.headers.update({"x-request-id": "r-1", "idempotency-key": "k-1", "www-authenticate": "Bearer"})
+    response.headers.update({"vary": "Origin", "proxy-authenticate": "Basic", "keep-alive": "timeout=9"})
+    response.headers.update({"te": "trailers", "upgrade": "h2c", "location": "/x", "server": "echo"})
+    response.headers["traceparent"] = "00-11111111111111111111111111111111-2222222222222222-01"
+    response.set_cookie("a", "1")
+    response.set_cookie("b", "2")
+    return response
 
 
 @app.api_route("/raw/{kind}", methods=ANY)
@@ -115,7 +117,7 @@ async def big(size: int) -> Response:
 
 @app.api_route("/slow/{milliseconds}", methods=ANY)
 async def slow(milliseconds: int, request: Request, n: str = "slow") -> dict[str, int | bool]:
-    """An answer after a while; the note `n` says whether the caller waited for it."""
+    """A response after a while. The note `n` says whether the caller waited for it."""
     notes[n] = "started"
     for _ in range(max(1, milliseconds // int(POLL_SECONDS * 1000))):
         await asyncio.sleep(POLL_SECONDS)
@@ -128,7 +130,7 @@ async def slow(milliseconds: int, request: Request, n: str = "slow") -> dict[str
 
 @app.api_route("/sse/{number}/{milliseconds}", methods=["GET", "POST"])
 async def events(number: int, milliseconds: int, n: str = "sse", type: str = "text/event-stream") -> Response:  # noqa: A002
-    """So many events, one each so many milliseconds; the note `n` says how it ended."""
+    """So many events, so many milliseconds apart. The note `n` says how the stream ended."""
     return StreamingResponse(_events(number, milliseconds, n), media_type=type, headers={"x-custom": "from-app"})
 
 
@@ -142,7 +144,7 @@ async def _events(number: int, milliseconds: int, name: str) -> AsyncIterator[st
 
 @app.get("/pid")
 async def pid() -> dict[str, int]:
-    """Which process answers."""
+    """The process that responds."""
     return {"pid": os.getpid()}
 
 

@@ -1,4 +1,4 @@
-"""One exchange on the wire: a recorded request sent byte for byte, and its answer in the recording's words."""
+"""One exchange on the wire: a recorded request is sent byte for byte, and the response described as recorded."""
 
 import hashlib
 import http.client
@@ -13,9 +13,12 @@ from urllib.parse import urlsplit
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Table = dict[str, Json]
 
-ANSWER_SECONDS = 30.0  # no recorded answer takes longer than five
-HASHED_ABOVE_BYTES = 2048  # longer bodies stand in the recording as length and hash
-NOTICEABLE_SECONDS = 0.15  # an answer that takes longer can be seen to arrive in parts
+RESPONSE_SECONDS = 30.0
+"""How long a response may take. No recorded one took longer than five seconds."""
+HASHED_ABOVE_BYTES = 2048
+"""Longer bodies are recorded as length and hash."""
+NOTICEABLE_SECONDS = 0.15
+"""A response that takes longer can be seen to arrive in parts."""
 
 KEPT_HEADERS = re.compile(
     "allow|cache-control|content-encoding|content-type|etag|idempotency-key|keep-alive|location|proxy-authenticate"
@@ -25,8 +28,8 @@ KEPT_HEADERS = re.compile(
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came back; `early`: the first part was there in the first half of the time."""
+class Response:
+    """A response. `early`: its first part came in the first half of the time."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -38,23 +41,23 @@ class Answer:
         return next((value for known, value in self.headers if known.lower() == name), "")
 
 
-def send(base: str, request: Table, cut_after_seconds: float | None = None) -> Answer:
-    """Send a recorded request; with `cut_after_seconds` close after the first byte of the answer and so long."""
+def send(base: str, request: Table, cut_after_seconds: float | None = None) -> Response:
+    """Send a recorded request. With `cut_after_seconds`, close so long after the first byte of the response."""
     address = urlsplit(base)
-    with socket.create_connection((address.hostname, address.port or 80), ANSWER_SECONDS) as connection:
+    with socket.create_connection((address.hostname, address.port or 80), RESPONSE_SECONDS) as connection:
         connection.sendall(request_bytes(request, address.netloc))
         response = http.client.HTTPResponse(connection, method=str(request["method"]))
         response.begin()
         if cut_after_seconds is None:
-            return Answer(response.status, response.getheaders(), *_parts(response))
+            return Response(response.status, response.getheaders(), *_parts(response))
         response.read1(1)
         time.sleep(cut_after_seconds)
         connection.shutdown(socket.SHUT_RDWR)
-        return Answer(response.status, response.getheaders(), b"")
+        return Response(response.status, response.getheaders(), b"")
 
 
 def request_bytes(request: Table, host: str) -> bytes:
-    """The request as the recording was made: nothing added but a length, and the path as it stands."""
+    """The bytes of a recorded request: only a length is added, and the path is not changed."""
     body = _body(request)
     given = request.get("headers")
     headers = {"Host": host, "Accept-Encoding": "identity", **(given if isinstance(given, dict) else {})}
@@ -72,16 +75,16 @@ def request_bytes(request: Table, host: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + (body or b"")
 
 
-def described(answer: Answer, written: "Writer", as_text: bool) -> Table:
-    """The answer as a recording holds it: headers that matter, variables for what changes from run to run."""
+def described(response: Response, variables: "Variables", as_text: bool) -> Table:
+    """The response as it is recorded: the headers that matter, and variables for what changes from run to run."""
     headers: dict[str, Json] = {}
-    for name, value in ((name.lower(), written.text(value)) for name, value in answer.headers):
+    for name, value in ((name.lower(), variables.text(value)) for name, value in response.headers):
         if KEPT_HEADERS.fullmatch(name):
             headers[name] = f"{headers[name]} | {value}" if name in headers else value
-    return {"status": answer.status, "headers": headers, **_described_body(answer.body, written, as_text)}
+    return {"status": response.status, "headers": headers, **_described_body(response.body, variables, as_text)}
 
 
-class Writer:
+class Variables:
     """Puts the recording's variables where this run has names, addresses and times of its own."""
 
     _PATTERNS = (
@@ -92,13 +95,13 @@ class Writer:
     )
     _TRACE = re.compile(r"\b00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})\b")
 
-    def __init__(self, variables: dict[str, str], sent: Table) -> None:
-        named = [(name, variables.get(name, "")) for name in ("p", "callee", "down", "self")]
+    def __init__(self, values: dict[str, str], sent: Table) -> None:
+        named = [(name, values.get(name, "")) for name in ("p", "callee", "down", "self")]
         self._named = sorted((pair for pair in named if pair[1]), key=lambda pair: -len(pair[1]))
         self._sent = json.dumps(sent)
 
     def text(self, text: str) -> str:
-        """The text with variables."""
+        """The text with variables in the place of what changes."""
         for name, value in self._named:
             text = text.replace(value, f"${{{name}}}")
         text = self._TRACE.sub(self._trace, text)
@@ -134,10 +137,10 @@ def _body(request: Table) -> bytes | None:
     return str(request["text"]).encode() if "text" in request else None
 
 
-def _described_body(body: bytes, written: Writer, as_text: bool) -> Table:
+def _described_body(body: bytes, variables: Variables, as_text: bool) -> Table:
     if len(body) > HASHED_ABOVE_BYTES:
         return {"length": len(body), "sha256": hashlib.sha256(body).hexdigest()}
-    text = written.text(body.decode("utf-8", "backslashreplace"))
+    text = variables.text(body.decode("utf-8", "backslashreplace"))
     try:
         return {"text": text} if as_text else {"body": json.loads(text)}
     except ValueError:

@@ -1,14 +1,15 @@
-"""A recorded scenario: its exchanges played in order, and how the answers differ from the recorded ones."""
+"""A recorded scenario: its exchanges are played in order, and the responses compared with the recorded ones."""
 
 import json
 import re
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.contract.recorded_exchange import Answer, Json, Table, Writer, described, send
+from tests.contract.recorded_exchange import Json, Response, Table, Variables, described, send
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _BODY_FIELDS = ("body", "text", "length", "sha256")
@@ -16,7 +17,7 @@ _BODY_FIELDS = ("body", "text", "length", "sha256")
 
 @dataclass(frozen=True)
 class Target:
-    """The sidecar under test, and the app ids it can be asked for."""
+    """The sidecar under test, and the app ids that it can call."""
 
     base: str
     callee: str
@@ -35,13 +36,13 @@ def scenarios(recording: Path) -> dict[str, list[Table]]:
 
 
 def needs_of(steps: list[Table]) -> set[str]:
-    """What the target must have for a scenario: `invoke`, an echo app, or `down`, an app that does not listen."""
+    """What a scenario needs: `invoke`, an echo app, or `down`, an app that does not listen."""
     needs = steps[0].get("needs")
     return set(map(str, needs)) if isinstance(needs, list) else set()
 
 
 def play(steps: list[Table], target: Target) -> list[str]:
-    """Play a scenario under fresh keys; the differences."""
+    """Play a scenario with keys of its own. Returns the differences."""
     variables = {"p": f"k{uuid.uuid4().hex[:10]}-", "store": target.store, "callee": target.callee, "down": target.down}
     variables["self"] = json.loads(send(target.base, {"method": "GET", "path": "/v1.0/metadata"}).body)["id"]
     return [
@@ -51,8 +52,14 @@ def play(steps: list[Table], target: Target) -> list[str]:
     ]
 
 
+def play_all(recorded: dict[str, list[Table]], target: Target) -> dict[str, list[str]]:
+    """Play scenarios, all at once, as most of their time is waiting. Returns the differences of each."""
+    with ThreadPoolExecutor(len(recorded)) as threads:
+        return dict(zip(recorded, threads.map(lambda steps: play(steps, target), recorded.values()), strict=True))
+
+
 def differences(step: Table, got: Table) -> Iterator[str]:
-    """What differs, as far as the step wants it compared."""
+    """The differences that the step compares."""
     wanted = step["response"]
     assert isinstance(wanted, dict)
     if got["status"] != wanted["status"]:
@@ -76,18 +83,18 @@ def _played(step: Table, base: str, variables: dict[str, str]) -> Table:
     time.sleep(wait if isinstance(wait, int | float) else 0)
     request = _filled(step["request"], variables)
     assert isinstance(request, dict)
-    answer = send(base, request, cut if isinstance(cut, int | float) else None)
-    _capture(step, answer, variables)
-    got = described(answer, Writer(variables, request), bool(step.get("spelling")))
-    return {**got, "streamed": answer.early} if step.get("stream") else got
+    response = send(base, request, cut if isinstance(cut, int | float) else None)
+    _capture(step, response, variables)
+    got = described(response, Variables(variables, request), bool(step.get("spelling")))
+    return {**got, "streamed": response.early} if step.get("stream") else got
 
 
-def _capture(step: Table, answer: Answer, variables: dict[str, str]) -> None:
+def _capture(step: Table, response: Response, variables: dict[str, str]) -> None:
     rules = step.get("capture")
     for name, rule in rules.items() if isinstance(rules, dict) else ():
         kind, _, header = str(rule).partition(":")
         assert kind == "header", f"only headers are captured in this recording, not {rule}"
-        variables[name] = answer.header(header)
+        variables[name] = response.header(header)
 
 
 def _filled(value: Json, variables: dict[str, str]) -> Json:

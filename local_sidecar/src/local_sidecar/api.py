@@ -1,77 +1,74 @@
-"""The sidecar's HTTP API as one ASGI application: routes found as Dapr's router finds them."""
+"""The sidecar's HTTP API as one ASGI application. Routes are matched as Dapr's router matches them."""
 
 import secrets
 from urllib.parse import unquote_plus
 
-from local_sidecar.errors import ApiError
+from local_sidecar.errors import ApiError, no_secret_store
 from local_sidecar.http import (
-    EMPTY,
+    NO_CONTENT,
     TEXT_TYPE,
-    Answer,
     Disconnected,
     Message,
     Receive,
     Request,
+    Response,
     Send,
-    refusal,
-    refusal_of_head,
+    error_response,
+    head_error,
 )
 from local_sidecar.invocation.invoker import Invoker
 from local_sidecar.invocation.paths import route_of
 from local_sidecar.invocation.relay import CutOff
-from local_sidecar.metadata import About
-from local_sidecar.state.routes import StateApi
-from local_sidecar.unserved import refuse_unserved
+from local_sidecar.metadata import SidecarMetadata
+from local_sidecar.state.routes import StateRoutes
 
-API_TOKEN = b"dapr-api-token"
+API_TOKEN_HEADER = b"dapr-api-token"
 HEALTH_ROUTES = ("/v1.0/healthz", "/v1.0/healthz/outbound")
-SAVES = ("POST", "PUT")
 
 
 class Api:
-    """What the sidecar of one app answers. What no route matches is an invocation."""
+    """The API of one app's sidecar. A request that matches no route is an invocation."""
 
-    def __init__(self, state: StateApi, invoke: Invoker, about: About, token: str) -> None:
+    def __init__(self, state: StateRoutes, invoke: Invoker, metadata: SidecarMetadata, token: str) -> None:
         self._state = state
         self._invoke = invoke
-        self._about = about
+        self._metadata = metadata
         self._token = token.encode()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """ASGI: answer one request."""
+        """ASGI: handle one request."""
         request = Request(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"], receive)
         try:
-            answer = refusal_of_head(request) or await self._answer(request)
-            if answer is None:
+            response = head_error(request) or await self._response(request)
+            if response is None:
                 await self._invoke(request, send)
                 return
         except ApiError as error:
-            answer = refusal(error)
+            response = error_response(error)
         except (Disconnected, CutOff):
-            return  # an answer that is not completed makes the server close the connection
-        await answer.send(send)
+            return  # uvicorn closes the connection when a response is incomplete
+        await response.send(send)
 
-    async def _answer(self, request: Request) -> Answer | None:
+    async def _response(self, request: Request) -> Response | None:
         route = route_of(request.raw_path.decode("latin-1"))
         if self._token and not self._authorized(request, route):
-            return Answer(401, b"invalid api token\n", [TEXT_TYPE])
+            return Response(401, b"invalid api token\n", [TEXT_TYPE])
         match request.method, [unquote_plus(segment) for segment in route.split("/")[1:]]:
             case method, ["v1.0", "state", *rest]:
-                return await self._state_answer(request, method, rest)
+                return await self._state_response(request, method, rest)
             case "GET", ["v1.0", "healthz"]:
-                return self._about.health(request)
+                return self._metadata.health()
             case "GET", ["v1.0", "healthz", "outbound"]:
-                return EMPTY
+                return NO_CONTENT
             case "GET", ["v1.0", "metadata"]:
-                return self._about.metadata()
-            case "PUT", ["v1.0", "metadata", name]:
-                return self._about.extend(name, await request.body())
+                return self._metadata.response()
+            case "GET", ["v1.0", "secrets", _, _]:
+                raise no_secret_store()
             case (("POST" | "PUT"), ["v1.0-alpha1", "state", store, "query"]):
                 return self._state.query(store)
-        refuse_unserved(request.method, route)
         return None
 
-    async def _state_answer(self, request: Request, method: str, rest: list[str]) -> Answer | None:
+    async def _state_response(self, request: Request, method: str, rest: list[str]) -> Response | None:
         match method, rest:
             case "GET", [store, key]:
                 return await self._state.get(store, key)
@@ -86,8 +83,8 @@ class Api:
         return None
 
     def _authorized(self, request: Request, route: str) -> bool:
-        """Whether the caller knows the token, which then goes no further."""
-        given = request.header(API_TOKEN) or b""
-        request.headers = [header for header in request.headers if header[0] != API_TOKEN]
+        """Whether the caller sent the API token. The token is removed, so that no app gets it."""
+        given = request.header(API_TOKEN_HEADER) or b""
+        request.headers = [header for header in request.headers if header[0] != API_TOKEN_HEADER]
         exempt = request.method == "GET" and route in HEALTH_ROUTES
         return exempt or secrets.compare_digest(given, self._token)

@@ -1,10 +1,10 @@
-"""One sidecar process: its parts put together, served until it is told to stop."""
+"""One sidecar process: its parts are put together and served until a signal stops it."""
 
 import asyncio
 import os
 import socket
-import sqlite3
 import tempfile
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -13,56 +13,58 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from local_sidecar.api import Api
-from local_sidecar.components import Resources
 from local_sidecar.invocation.invoker import Invoker
 from local_sidecar.invocation.registry import Announcement, Instance, Registry
-from local_sidecar.metadata import About
-from local_sidecar.state.routes import StateApi
-from local_sidecar.state.store import Store
+from local_sidecar.metadata import SidecarMetadata
+from local_sidecar.state.routes import StateRoutes
+from local_sidecar.state.store import Store, StoreError
+from local_sidecar.state_components import StateComponent
 
 HOST = "127.0.0.1"
-KEEP_ALIVE_SECONDS = 3600  # clients keep their connections for minutes
-DRAIN_SECONDS = 5  # for the calls in flight when told to stop
+KEEP_ALIVE_SECONDS = 3600
+"""How long an idle connection stays open. Long, as clients reuse their connections after minutes."""
+DRAIN_SECONDS = 5
+"""Grace period for requests in flight when the sidecar is stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line says."""
+    """The options of the command line."""
 
     app_id: str
     app_port: int | None
     http_port: int
-    resources: Resources
+    stores: list[StateComponent]
     state_path: Path
 
 
 class StartError(Exception):
-    """The sidecar cannot start; the text says what to do."""
+    """The sidecar cannot start. The text says what to do."""
 
 
 class _Protocol(HttpToolsProtocol):
-    """Says of bytes that are no request what Go's server says."""
+    """Sends the response of Go's server to bytes that are no HTTP request."""
 
     def send_400_response(self, msg: str) -> None:
         super().send_400_response("400 Bad Request")
 
 
 class _Server(uvicorn.Server):
-    """Is found no more from the moment it is told to stop, and then ends with code 0."""
+    """Leaves the registry at the first stop signal, before it drains, and then exits with code 0."""
 
     announcement: Announcement | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.announcement:
             self.announcement.withdraw()
-        self.force_exit = self.should_exit  # told a second time
+        self.force_exit = self.should_exit  # a second signal
         self.should_exit = True
 
 
 def registry_folder() -> Path:
-    """Where the sidecars of this user find each other; LOCAL_SIDECAR_REGISTRY keeps groups of them apart.
+    """The folder in which the sidecars of this user find each other. LOCAL_SIDECAR_REGISTRY separates groups of them.
 
-    Raises StartError when it is another user's, who could then claim to be any app.
+    Raises StartError when another user owns the folder: that user could announce any app.
     """
     default = Path(tempfile.gettempdir()) / f"local-sidecar-{os.getuid()}"
     folder = Path(os.environ.get("LOCAL_SIDECAR_REGISTRY") or default)
@@ -79,43 +81,42 @@ def listening_socket(port: int) -> socket.socket:
     try:
         listener.bind((HOST, port))
         listener.listen(1024)
-    except OSError as problem:
+    except OSError as error:
         listener.close()
-        raise StartError(f"port {port}: {problem.strerror}; choose another one as --dapr-http-port") from problem
+        raise StartError(f"port {port}: {error.strerror}; choose another one as --dapr-http-port") from error
     return listener
 
 
 async def serve(options: Options) -> None:
     """Serve until SIGINT or SIGTERM. Raises StartError."""
-    try:
-        store = Store(options.state_path)
-    except sqlite3.Error as problem:
-        raise StartError(f"state file {options.state_path}: {problem}; choose another as --state-path") from problem
-    try:
-        await _serve(options, store)
-    finally:
-        store.close()
+    with ExitStack() as stack:
+        try:
+            stores = {
+                store.component.name: stack.enter_context(
+                    closing(Store(store.table(options.state_path), store.dialect))
+                )
+                for store in options.stores
+            }
+        except StoreError as error:
+            raise StartError(f"state file {options.state_path}: {error}; choose another as --state-path") from error
+        await _serve(options, StateRoutes(options.app_id, stores))
 
 
-async def _serve(options: Options, store: Store) -> None:
+async def _serve(options: Options, state: StateRoutes) -> None:
     listener = listening_socket(options.http_port)
     root = registry_folder()
     own = Instance(options.app_id, options.http_port, options.app_port, os.environ.get("APP_API_TOKEN", ""))
-    about = About(options.app_id, options.app_port, list(options.resources.stores.values()))
-    state = StateApi(options.app_id, options.resources.stores, store)
-    server = _Server(_configuration(Api(state, Invoker(own, Registry(root)), about, _api_token())))
+    metadata = SidecarMetadata(options.app_id, options.app_port, options.stores)
+    token = os.environ.get("DAPR_API_TOKEN", "")
+    server = _Server(_configuration(Api(state, Invoker(own, Registry(root)), metadata, token)))
     server.announcement = announcement = Announcement(root, own)
-    waiting = asyncio.create_task(about.wait_for_app())
+    waiting = asyncio.create_task(metadata.wait_for_app())
     print(f"local-sidecar: {options.app_id} on http://{HOST}:{options.http_port}", flush=True)
     try:
         await server.serve(sockets=[listener])
     finally:
         announcement.withdraw()
         waiting.cancel()
-
-
-def _api_token() -> str:
-    return os.environ.get("DAPR_API_TOKEN", "")
 
 
 def _configuration(api: Api) -> uvicorn.Config:

@@ -1,30 +1,30 @@
-"""Paths as Go reads, cleans and writes them."""
+"""Paths of requests, read, cleaned and written as Go does it."""
 
 import posixpath
 import re
-from urllib.parse import quote, unquote, unquote_to_bytes
+from urllib.parse import quote, unquote, unquote_plus, unquote_to_bytes
 
 _LEFT_AS_THEY_ARE = "$&+,/:;=@-_.~"
 _VALID = re.compile(r"(?:[A-Za-z0-9\-_.~$&+,/:;=@!'()*\[\]]|%[0-9a-fA-F]{2})*")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
 _FORBIDDEN = re.compile(r"[#?\x00-\x1f\x7f]")
+_INVOCATION = re.compile(r"/+v1\.0/+invoke/+([^/].*?)/method/(.*)", re.DOTALL)
 
 
-class BadMethod(Exception):
-    """The path of an invocation that cannot be sent to the app."""
+class InvalidMethod(Exception):
+    """The method (the path after `/method/`) of an invocation cannot be sent to the app."""
 
 
 def cleaned(path: str) -> str:
-    """Without empty, `.` and `..` segments and without a trailing slash."""
+    """The path without empty, `.` and `..` segments and without a trailing slash."""
     rooted = path.startswith("/")
     clean = posixpath.normpath(path) if path else "."
     return "/" + clean.lstrip("/") if rooted else clean
 
 
 def route_of(raw_path: str) -> str:
-    """The path that routes are looked up by: cleaned, its escapes still in it."""
-    valid = raw_path if _VALID.fullmatch(raw_path) else quote(unquote_to_bytes(raw_path), safe=_LEFT_AS_THEY_ARE)
-    return cleaned(valid)
+    """The path by which routes are found: cleaned, with its escapes still in it."""
+    return cleaned(_escaped(raw_path))
 
 
 def decoded(raw_path: str) -> str:
@@ -32,21 +32,29 @@ def decoded(raw_path: str) -> str:
     return unquote(raw_path, errors="surrogateescape")
 
 
-def app_path(method: str) -> str:
-    """The path to ask the app for, from the decoded text after `/method/`.
+def invocation_of(path: str) -> tuple[str, str] | None:
+    """App id and method in the decoded path of an invocation, or None for any other path."""
+    found = _INVOCATION.match(path)
+    return (unquote_plus(found[1]), found[2]) if found else None
 
-    What still looks like an escape stays one: that is how `%252F` reaches the app as `%2F`. Raises BadMethod.
+
+def app_path(method: str) -> str:
+    """The path to request from the app, from the decoded method.
+
+    What still looks like an escape stays one: that is how `%252F` reaches the app as `%2F`. Raises InvalidMethod.
     """
     if _FORBIDDEN.search(method):
-        raise BadMethod(f'invalid method: method contains forbidden character: "{method}"')
+        raise InvalidMethod(f'invalid method: method contains forbidden character: "{method}"')
     if _BROKEN_ESCAPE.search(method) or not _is_text(method):
-        raise BadMethod(f'error invoking app channel: parse "/{method}": invalid URL escape')
+        raise InvalidMethod(f'error invoking app channel: parse "/{method}": invalid URL escape')
     clean = cleaned(method)
     while clean.startswith("../"):
         clean = clean[3:]
-    clean = "" if clean in (".", "..") else clean.lstrip("/")
-    path = clean if _VALID.fullmatch(clean) else quote(unquote_to_bytes(clean), safe=_LEFT_AS_THEY_ARE)
-    return "/" + path
+    return "/" + _escaped("" if clean in (".", "..") else clean.lstrip("/"))
+
+
+def _escaped(path: str) -> str:
+    return path if _VALID.fullmatch(path) else quote(unquote_to_bytes(path), safe=_LEFT_AS_THEY_ARE)
 
 
 def _is_text(method: str) -> bool:

@@ -1,6 +1,7 @@
-"""How the sidecars of this machine find each other: a locked file for each.
+"""How the sidecars of this machine find each other: each keeps a locked file in one folder.
 
-The lock is the sign of life. The system lets go of it when the sidecar dies, however it dies, so nothing stale counts.
+The lock shows that the sidecar is alive. The operating system releases it when the process ends, also after kill -9,
+so an entry that a dead sidecar left behind is recognised and removed.
 """
 
 import fcntl
@@ -15,7 +16,7 @@ from urllib.parse import quote
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One sidecar and the app behind it: ports on 127.0.0.1, and the token its app wants to see."""
+    """One sidecar and its app: their ports on 127.0.0.1, and the token that the app expects."""
 
     app_id: str
     sidecar_port: int
@@ -24,7 +25,7 @@ class Instance:
 
 
 class Announcement:
-    """A sidecar's own entry, there until it is withdrawn or the process ends."""
+    """A sidecar's own entry in the registry, until it is withdrawn or the process ends."""
 
     def __init__(self, root: Path, instance: Instance) -> None:
         folder = _folder(root, instance.app_id)
@@ -37,12 +38,12 @@ class Announcement:
         os.rename(draft, self._path)
 
     def withdraw(self) -> None:
-        """Be found no more. May be repeated."""
+        """Remove the entry. Repeating it has no effect."""
         self._path.unlink(missing_ok=True)
 
 
 class Registry:
-    """Who answers for an app id right now."""
+    """The living sidecars by app id."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -50,7 +51,7 @@ class Registry:
         self._turns: dict[str, int] = {}
 
     def in_turn(self, app_id: str) -> list[Instance]:
-        """The living instances of an app id, the one whose turn it is first."""
+        """The living instances of an app id, rotated by one at each call."""
         living = list(self._living(app_id))
         if len(living) > 1:
             turn = self._turns.get(app_id, 0) % len(living)
@@ -68,7 +69,7 @@ class Registry:
             try:
                 descriptor, instance = known[name] = known.get(name) or _read(folder / name)
             except FileNotFoundError:
-                continue  # withdrawn just now
+                continue  # withdrawn since the folder was listed
             if _is_locked(descriptor):
                 yield instance
             else:  # its sidecar was killed

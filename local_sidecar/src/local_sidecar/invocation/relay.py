@@ -1,42 +1,45 @@
-"""One call on a channel: the request passed on as it comes, the answer passed back as it comes."""
+"""One call over one connection: the request is passed on and the response passed back as their parts arrive."""
 
 import asyncio
 
 from local_sidecar.http import BODY_LIMIT_BYTES, Disconnected, Headers, Request, Send
-from local_sidecar.invocation.channel import Channel
-from local_sidecar.invocation.forwarding import request_headers
-from local_sidecar.invocation.replies import NoEvents, answer_headers
-from local_sidecar.invocation.reply import ChannelBroken
+from local_sidecar.invocation.app_response import BrokenConnection
+from local_sidecar.invocation.connection import AppConnection
+from local_sidecar.invocation.headers import request_headers, response_headers
 
 USUALLY_WITHOUT_BODY = ("GET", "HEAD", "DELETE", "OPTIONS")
 VERBS = (*USUALLY_WITHOUT_BODY, "PUT", "PATCH", "TRACE")
 
 
 class BodyTooLarge(Exception):
-    """The request's body is over the limit."""
+    """The body of the request is over the limit."""
+
+
+class NoEvents(Exception):
+    """The caller accepts only an event stream, and the app sent an error or an empty body."""
 
 
 class CutOff(Exception):
-    """The app's answer ended before its end: so must ours."""
+    """The app's response broke off. The response to the caller must break off as well."""
 
 
-async def relay(request: Request, send: Send, channel: Channel, path: str, added: Headers, events: bool) -> None:
-    """Carry a call; `events`: the caller asked for a stream of events, which Dapr passes on in a way of its own.
+async def relay(request: Request, send: Send, app: AppConnection, path: str, added: Headers, as_events: bool) -> None:
+    """Carry a call. `as_events`: the caller accepts only an event stream.
 
-    Raises ChannelBroken, BodyTooLarge or NoEvents before anything was answered, CutOff after that.
+    Raises BrokenConnection, BodyTooLarge or NoEvents while nothing is sent to the caller, and CutOff after that.
     """
-    await _pass_request(request, channel, path, added)
-    watch = asyncio.create_task(_abort_when_gone(request, channel))
+    await _pass_request(request, app, path, added)
+    watch = asyncio.create_task(_abort_when_gone(request, app))
     try:
-        await _pass_answer(request, channel, send, events)
+        await _pass_response(request, app, send, as_events)
     finally:
         watch.cancel()
 
 
-async def _pass_request(request: Request, channel: Channel, path: str, added: Headers) -> None:
+async def _pass_request(request: Request, app: AppConnection, path: str, added: Headers) -> None:
     method = request.method if request.method in VERBS else "POST"
     part, more = await request.next_part()
-    headers = [(b"host", b"127.0.0.1:%d" % channel.port), *request_headers(request, added)]
+    headers = [(b"host", b"127.0.0.1:%d" % app.port), *request_headers(request, added)]
     length = request.header(b"content-length") or b"0"
     chunked = length == b"0" and bool(part or more or method not in USUALLY_WITHOUT_BODY)
     if chunked:
@@ -45,49 +48,49 @@ async def _pass_request(request: Request, channel: Channel, path: str, added: He
         headers.append((b"content-length", length))
     target = path.encode() + (b"?" + request.query if request.query else b"")
     lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-    channel.begin(method, b"%b %b HTTP/1.1\r\n%b\r\n" % (method.encode(), target, lines))
+    app.begin(method, b"%b %b HTTP/1.1\r\n%b\r\n" % (method.encode(), target, lines))
     try:
-        await _pass_body(request, channel, part, more, chunked)
-    except ChannelBroken:
-        if not channel.reply.has_head:  # an app may answer without having read everything
+        await _pass_body(request, app, part, more, chunked)
+    except BrokenConnection:
+        if not app.response.has_head:  # an app may respond before it has read the whole body
             raise
 
 
-async def _pass_body(request: Request, channel: Channel, part: bytes, more: bool, chunked: bool) -> None:
+async def _pass_body(request: Request, app: AppConnection, part: bytes, more: bool, chunked: bool) -> None:
     size = len(part)
     while part or more:
         if size > BODY_LIMIT_BYTES:
             raise BodyTooLarge
         if part:
-            await channel.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
+            await app.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
         part, more = await request.next_part() if more else (b"", False)
         size += len(part)
     if chunked:
-        await channel.write(b"0\r\n\r\n")
+        await app.write(b"0\r\n\r\n")
 
 
-async def _abort_when_gone(request: Request, channel: Channel) -> None:
+async def _abort_when_gone(request: Request, app: AppConnection) -> None:
     try:
         while True:
             await request.next_part()
     except Disconnected:
-        channel.abort()
+        app.abort()
 
 
-async def _pass_answer(request: Request, channel: Channel, send: Send, events: bool) -> None:
-    reply = await channel.head()
-    part = await channel.next_part()
-    if events and not (200 <= reply.status < 300 and part):
-        raise NoEvents
-    headers = answer_headers(request, reply, part or b"", events)
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+async def _pass_response(request: Request, app: AppConnection, send: Send, as_events: bool) -> None:
+    response = await app.response_head()
+    part = await app.next_part()
+    if as_events and not (200 <= response.status < 300 and part):
+        raise NoEvents("no response received from stream")
+    headers = response_headers(request, response, part or b"", as_events)
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
     try:
         while part is not None:
-            last = reply.complete and not reply.parts
+            last = response.complete and not response.parts
             await send({"type": "http.response.body", "body": part, "more_body": not last})
             if last:
                 return
-            part = await channel.next_part()
+            part = await app.next_part()
         await send({"type": "http.response.body", "body": b""})
-    except ChannelBroken as problem:
-        raise CutOff from problem
+    except BrokenConnection as error:
+        raise CutOff from error

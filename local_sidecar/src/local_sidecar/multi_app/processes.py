@@ -1,4 +1,4 @@
-"""Child processes whose end is certain: each in a group of its own, told to stop when the runner dies."""
+"""Child processes. Each leads a process group, which is stopped as a whole. None outlives the runner."""
 
 import asyncio
 import contextlib
@@ -9,13 +9,16 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-STOP_SECONDS = 15.0  # for a graceful end before the group is killed; the chat service takes up to 12
-PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux's prctl
+STOP_SECONDS = 15.0
+"""Grace period before a process group is killed. The chat service needs up to 12 s to finish its turns."""
 CHUNK_BYTES = 64 * 1024
+"""How much output is read at once."""
+_PR_SET_PDEATHSIG = 1
+"""Option of Linux's prctl: the signal that a process gets when its parent dies."""
 
 
 class Child:
-    """A running process and the prefix before each line of its output."""
+    """A running process. Its output is printed with its name before each line."""
 
     def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
         self.name = name
@@ -43,16 +46,16 @@ class Child:
         return self._process.returncode is None
 
     async def ended(self) -> int:
-        """Wait for its end; the exit code."""
+        """Wait until it ends. Returns the exit code."""
         return await self._process.wait()
 
-    def stop(self, how: signal.Signals) -> None:
-        """Signal the whole group."""
+    def stop(self, number: signal.Signals) -> None:
+        """Send a signal to the whole process group."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, how)
+            os.killpg(self._process.pid, number)
 
     async def finish(self) -> None:
-        """Wait for the end, and make sure of it for everything in the group."""
+        """Wait until it ends, then kill what is left of its process group."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.ended(), STOP_SECONDS)
         self.stop(signal.SIGKILL)
@@ -69,11 +72,11 @@ class Child:
 
     def _print(self, lines: list[bytes]) -> None:
         prefix = f"== {self.name} == ".encode()
-        with contextlib.suppress(BrokenPipeError):  # nobody reads any more: the apps go on
+        with contextlib.suppress(BrokenPipeError):  # the terminal is gone; the apps go on
             sys.stdout.buffer.write(b"".join(prefix + line + b"\n" for line in lines))
             sys.stdout.buffer.flush()
 
 
 def _die_with_runner() -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

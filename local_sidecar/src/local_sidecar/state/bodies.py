@@ -1,8 +1,10 @@
-"""JSON bodies read as Dapr reads them: field names in any case, types strict, text after the JSON ignored."""
+"""Decoded JSON bodies, read as Dapr reads them: field names in any case, and types without conversion."""
 
+from local_sidecar.documents import Json
 from local_sidecar.errors import ApiError, malformed
 from local_sidecar.http import BODY_LIMIT_BYTES
-from local_sidecar.state.values import Document, Json, OddNumber
+from local_sidecar.state.encodings import Encoding, OddNumber
+from local_sidecar.state.json_values import Document
 
 Fields = dict[str, Json]
 
@@ -17,17 +19,17 @@ _GO_TYPES = {
 }
 
 
-def document_of(body: bytes) -> Document:
-    """The JSON of a request. Raises ApiError 400."""
+def document_of(body: bytes, encoding: Encoding) -> Document:
+    """The JSON of a request's body. Raises ApiError 400."""
     try:
-        return Document(body[:BODY_LIMIT_BYTES].decode("utf-8", "replace"))
-    except (ValueError, RecursionError) as problem:
-        message = "stream too large" if len(body) > BODY_LIMIT_BYTES else str(problem)
-        raise malformed(message) from problem
+        return Document(body[:BODY_LIMIT_BYTES].decode("utf-8", "replace"), encoding)
+    except (ValueError, RecursionError) as error:
+        message = "stream too large" if len(body) > BODY_LIMIT_BYTES else str(error)
+        raise malformed(message) from error
 
 
 def items_of(value: Json) -> list[Json]:
-    """An array; null is an empty one."""
+    """An array. Null is an empty one. Raises ApiError 400."""
     if value is None:
         return []
     if not isinstance(value, list):
@@ -36,7 +38,7 @@ def items_of(value: Json) -> list[Json]:
 
 
 def fields_of(value: Json) -> Fields:
-    """An object with its field names in lower case; null is an empty one."""
+    """An object with its field names in lower case. Null is an empty one. Raises ApiError 400."""
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -45,7 +47,7 @@ def fields_of(value: Json) -> Fields:
 
 
 def strings_of(fields: Fields, name: str) -> dict[str, str]:
-    """A field that is an object of strings; its names keep their case."""
+    """A field that is an object of strings, with the names as they are. Raises ApiError 400."""
     members = fields.get(name)
     if members is None:
         return {}
@@ -55,7 +57,7 @@ def strings_of(fields: Fields, name: str) -> dict[str, str]:
 
 
 def text_of(fields: Fields, name: str) -> str:
-    """A field that is a string; missing and null are empty."""
+    """A field that is a string. A missing one and null are empty. Raises ApiError 400."""
     value = fields.get(name)
     if not isinstance(value, str | None):
         raise wrong_type(value, "string")
@@ -63,5 +65,5 @@ def text_of(fields: Fields, name: str) -> str:
 
 
 def wrong_type(value: Json, wanted: str) -> ApiError:
-    """The refusal of a value of another type."""
+    """The error for a value of another type than the wanted one."""
     return malformed(f"json: cannot unmarshal {_GO_TYPES[type(value)]} where a value of type {wanted} belongs")

@@ -1,125 +1,102 @@
-"""What a request to the state API wants written or read, and the writes to the store that follow from it."""
+"""The operations that the requests to one store ask for."""
 
-import json
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from local_sidecar.errors import malformed
+from local_sidecar.errors import ApiError, malformed
+from local_sidecar.http import Request
 from local_sidecar.state.bodies import Fields, document_of, fields_of, items_of, strings_of, text_of, wrong_type
-from local_sidecar.state.store import ANY_VERSION, Write
-from local_sidecar.state.values import Document
+from local_sidecar.state.encodings import Encoding
+from local_sidecar.state.json_values import Document
+from local_sidecar.state.operations import Operation
 
-CONSISTENCIES = ("", "strong", "eventual")
-FIRST_WRITE, LAST_WRITE = "first-write", "last-write"
-CONCURRENCIES = ("", FIRST_WRITE, LAST_WRITE)
-INT64 = range(-(2**63), 2**63)
-
-_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
-
-
-class Refused(Exception):
-    """One write that the store does not take, with the status that says why."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+_METADATA_PREFIX = "metadata."
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A key as a request names it, with what is to become of it."""
+class RequestReader:
+    """Reads requests to the state of one app, whose keys get the app id as a prefix. Raises ApiError 400."""
 
-    key: str
-    value: bytes | None
-    etag: str
-    concurrency: str
-    consistency: str
-    metadata: dict[str, str]
+    app_id: str
+    encoding: Encoding
 
-    def checked(self, prefix: str) -> Write:
-        """The write to the store: a save, or with no value a deletion. Raises Refused for unknown options."""
-        if self.consistency not in CONSISTENCIES:
-            raise Refused(500, f"unrecognized consistency model '{self.consistency}'")
-        if self.concurrency not in CONCURRENCIES:
-            raise Refused(500, f"unrecognized concurrency model '{self.concurrency}'")
-        return self.as_delete(prefix) if self.value is None else self.as_save(prefix, self.concurrency == FIRST_WRITE)
+    def stored_key(self, key: str) -> str:
+        """The key in the store. Raises ApiError 400 for a key that could belong to another app."""
+        if "||" in key:
+            why = f"api error: code = InvalidArgument desc = input key/keyPrefix '{key}' can't contain '||'"
+            raise malformed(why, "DAPR_STATE_ILLEGAL_KEY")
+        return f"{self.app_id}||{key}"
 
-    def as_save(self, prefix: str, marks: bool) -> Write:
-        """The save. Raises Refused for an etag or a time to live that is no number."""
-        return Write(prefix + self.key, self.value, self._expected(), marks, self._ttl())
+    def requested_key(self, stored: str) -> str:
+        """The key as requests name it."""
+        return stored.removeprefix(f"{self.app_id}||")
 
-    def as_delete(self, prefix: str) -> Write:
-        """The deletion; here the etag is compared as text."""
-        return Write(prefix + self.key, None, self.etag or ANY_VERSION)
-
-    def _expected(self) -> str:
-        if self.concurrency == LAST_WRITE or not self.etag:
-            return ANY_VERSION
-        return str(_whole_number(self.etag, 400, "invalid etag value: strconv.Atoi"))
-
-    def _ttl(self) -> int | None:
-        ttl = self.metadata.get("ttlInSeconds")
-        return _whole_number(ttl, 500, "failed to parse ttl from metadata: strconv.ParseInt") if ttl else None
-
-
-def saves_of(body: bytes, metadata: dict[str, str]) -> list[Entry]:
-    """The entries of a save. The query's metadata outranks theirs."""
-    document = document_of(body)
-    entries = [entry_of(document, fields_of(item), metadata) for item in items_of(document.value)]
-    for entry in entries:
-        if not entry.key:
+    async def saves(self, request: Request) -> list[Operation]:
+        """The operations of a save."""
+        document = document_of(await request.body(), self.encoding)
+        entries = [fields_of(item) for item in items_of(document.value)]
+        if not all(text_of(entry, "key") for entry in entries):
             raise malformed('"key" is a required field')
-        check_key(entry.key)
-    return entries
+        metadata = _query_metadata(request)
+        return [self._operation(document, entry, metadata) for entry in entries]
+
+    def deletion(self, request: Request, key: str) -> Operation:
+        """The operation of a deletion. `If-Match` states the etag."""
+        query = request.query_values()
+        etag = (request.header(b"if-match") or b"").decode("latin-1")
+        options = (query.get("concurrency", ""), query.get("consistency", ""))
+        return Operation(self.stored_key(key), None, etag, *options)
+
+    async def keys(self, request: Request) -> list[str]:
+        """The stored keys of a bulk read."""
+        fields = fields_of(document_of(await request.body(), self.encoding).value)
+        if not isinstance(fields.get("parallelism"), int | None):
+            raise wrong_type(fields["parallelism"], "int")
+        strings_of(fields, "metadata")
+        keys: list[str] = []
+        for key in items_of(fields.get("keys")):
+            if not isinstance(key, str | None):
+                raise wrong_type(key, "string")
+            keys.append(self.stored_key(key or ""))
+        return keys
+
+    async def transaction(self, request: Request) -> list[Operation]:
+        """The operations of a transaction, in order."""
+        document = document_of(await request.body(), self.encoding)
+        metadata = _query_metadata(request)
+        operations: list[Operation] = []
+        for item in items_of(fields_of(document.value).get("operations")):
+            fields = fields_of(item)
+            kind = text_of(fields, "operation")
+            if kind not in ("upsert", "delete"):
+                raise ApiError(400, "ERR_NOT_SUPPORTED_STATE_OPERATION", f"operation type {kind} not supported")
+            entry = fields_of(fields.get("request"))
+            operations.append(self._operation(document, entry, metadata, saves=kind == "upsert", transactional=True))
+        return operations
+
+    def _operation(
+        self,
+        document: Document,
+        entry: Fields,
+        query_metadata: dict[str, str],
+        *,
+        saves: bool = True,
+        transactional: bool = False,
+    ) -> Operation:
+        """An entry of a request as an operation. A missing value is null. Metadata in the query outranks its own."""
+        options = fields_of(entry.get("options"))
+        metadata = strings_of(entry, "metadata") | query_metadata
+        text_of(entry, "contenttype")
+        return Operation(
+            key=self.stored_key(text_of(entry, "key")),
+            value=document.written(entry.get("value")) if saves else None,
+            etag=text_of(entry, "etag"),
+            concurrency=text_of(options, "concurrency"),
+            consistency=text_of(options, "consistency"),
+            ttl=metadata.get("ttlInSeconds", ""),
+            transactional=transactional,
+        )
 
 
-def keys_of(body: bytes) -> list[str]:
-    """The keys of a bulk read."""
-    fields = fields_of(document_of(body).value)
-    if not isinstance(fields.get("parallelism"), int | None):
-        raise wrong_type(fields["parallelism"], "int")
-    strings_of(fields, "metadata")
-    keys: list[str] = []
-    for key in items_of(fields.get("keys")):
-        if not isinstance(key, str | None):
-            raise wrong_type(key, "string")
-        keys.append(key or "")
-    return keys
-
-
-def operations_of(body: bytes, metadata: dict[str, str]) -> Iterator[tuple[str, Entry]]:
-    """The operations of a transaction, by name."""
-    document = document_of(body)
-    for item in items_of(fields_of(document.value).get("operations")):
-        fields = fields_of(item)
-        yield text_of(fields, "operation"), entry_of(document, fields_of(fields.get("request")), metadata)
-
-
-def entry_of(document: Document, fields: Fields, metadata: dict[str, str]) -> Entry:
-    """One entry of a request. A missing value is null."""
-    options = fields_of(fields.get("options"))
-    text_of(fields, "contenttype")
-    return Entry(
-        key=text_of(fields, "key"),
-        value=document.written(fields.get("value")),
-        etag=text_of(fields, "etag"),
-        concurrency=text_of(options, "concurrency"),
-        consistency=text_of(options, "consistency"),
-        metadata=strings_of(fields, "metadata") | metadata,
-    )
-
-
-def check_key(key: str) -> None:
-    """Raise ApiError 400 for a key that could reach into another app's."""
-    if "||" in key:
-        problem = f"api error: code = InvalidArgument desc = input key/keyPrefix '{key}' can't contain '||'"
-        raise malformed(problem, "DAPR_STATE_ILLEGAL_KEY")
-
-
-def _whole_number(text: str, status: int, reader: str) -> int:
-    if not _WHOLE_NUMBER.fullmatch(text):
-        raise Refused(status, f"{reader}: parsing {json.dumps(text)}: invalid syntax")
-    if len(text) > 40 or int(text) not in INT64:
-        raise Refused(status, f"{reader}: parsing {json.dumps(text)}: value out of range")
-    return int(text)
+def _query_metadata(request: Request) -> dict[str, str]:
+    values = request.query_values()
+    return {name.removeprefix(_METADATA_PREFIX): values[name] for name in values if name.startswith(_METADATA_PREFIX)}

@@ -1,6 +1,6 @@
-"""The state of every app on this machine, in one SQLite file: durable before a write is answered.
+"""The items of one state store, in SQLite. A write is durable before it is reported.
 
-One thread writes: it takes whatever requests are waiting, applies them in one transaction and commits once for all.
+One thread writes: it takes all requests that are waiting, applies them in one SQLite transaction and commits once.
 """
 
 import asyncio
@@ -8,145 +8,149 @@ import queue
 import sqlite3
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from local_sidecar.state.database import Database
+from local_sidecar.state.database import Database, Table
+from local_sidecar.state.dialects.base import Dialect, Item
+from local_sidecar.state.operations import Operation, Refused
 
-ANY_VERSION = "0"
-BATCH_LIMIT = 256  # requests in one commit: bounds how long the first of them waits
-PURGE_SECONDS = 60.0  # expired entries are invisible at once; their room is taken back this often
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One key to save, or with no value to delete.
-
-    expected: the etag that the entry must have, `ANY_VERSION` for none. marks: the entry is from now on only written
-    with an etag (Dapr's first-write). ttl: seconds; zero or less removes a running expiry; None leaves it as it is.
-    """
-
-    key: str
-    value: bytes | None
-    expected: str = ANY_VERSION
-    marks: bool = False
-    ttl: int | None = None
+BATCH_LIMIT = 256
+"""Limit on the requests of one commit, so that the first of them does not wait too long."""
 
 
-Result = list[bool] | sqlite3.Error
+class StoreError(Exception):
+    """The state database cannot be read or opened."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    writes: list[Write]
-    answer: asyncio.Future[list[bool]]
+    operations: Sequence[Operation]
+    refusals: asyncio.Future[list[Refused]]
 
 
 class Store:
-    """Reads on the caller's thread (microseconds from SQLite's cache), writes on their own."""
+    """A store of one dialect. It reads on the caller's thread, mostly from SQLite's cache, and writes on its own."""
 
-    def __init__(self, path: Path) -> None:
-        self._reader = Database(path)
-        self._reader.connection()
-        self._writer = Database(path)
+    def __init__(self, table: Table, dialect: Dialect) -> None:
+        """Open the store. Raises StoreError."""
+        self.dialect = dialect
+        self._table = table.sql_name
+        self._reader = Database(table)
+        self._writer = Database(table)
+        try:
+            self._reader.connection()
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from error
         self._waiting: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._write_until_closed, name="state writer", daemon=True)
         self._thread.start()
 
-    def read(self, key: str) -> tuple[bytes, int] | None:
-        """Value and etag of a key, None if there is none. Raises sqlite3.Error when the file cannot be read."""
-        with self._reader as connection:
-            row = connection.execute(
-                "SELECT value, version FROM state WHERE key = ? AND (expires IS NULL OR expires > ?)",
-                (key, time.time()),
-            ).fetchone()
-        return (row[0], row[1]) if row else None
+    def read(self, key: str) -> Item | None:
+        """The live item of a key. Raises StoreError."""
+        try:
+            with self._reader as connection:
+                item = self._found(connection, key)
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from error
+        return item if item and item.is_live(time.time()) else None
 
-    async def write(self, writes: list[Write]) -> list[bool]:
-        """Carry out writes in order; per write, whether its etag allowed it. Raises sqlite3.Error: nothing was done."""
-        if not writes:
-            return []
-        request = _Request(writes, self._loop.create_future())
+    async def write(self, operations: Sequence[Operation]) -> list[Refused]:
+        """Carry out the operations of one request in order. Returns the refusals, none when all is done."""
+        valid: list[Operation] = []
+        refusals: list[Refused] = []
+        for operation in operations:
+            try:
+                self.dialect.check(operation)
+                valid.append(operation)
+            except Refused as refusal:
+                refusals.append(refusal)
+        if not valid or (refusals and valid[0].transactional):
+            return refusals
+        request = _Request(valid, self._loop.create_future())
         self._waiting.put(request)
-        return await request.answer
+        return refusals + await request.refusals
 
     def close(self) -> None:
-        """Finish what is waiting, then close the file."""
+        """Finish the waiting requests, then close the database."""
         self._waiting.put(None)
         self._thread.join()
         self._reader.close()
 
     def _write_until_closed(self) -> None:
-        purged = 0.0
-        open_for_more = True
-        while open_for_more:
+        cleaned_up = time.monotonic()
+        is_open = True
+        while is_open:
             batch = [self._waiting.get()]
             while len(batch) < BATCH_LIMIT and not self._waiting.empty():
                 batch.append(self._waiting.get())
             requests = [request for request in batch if request is not None]
-            open_for_more = len(requests) == len(batch)
+            is_open = len(requests) == len(batch)
             results = self._commit(requests)
             if requests:
-                self._loop.call_soon_threadsafe(_answer, requests, results)
-            if time.monotonic() - purged > PURGE_SECONDS:
-                purged = time.monotonic()
-                self._purge()
+                self._loop.call_soon_threadsafe(_report, requests, results)
+            if time.monotonic() - cleaned_up > self.dialect.cleanup_seconds:
+                cleaned_up = time.monotonic()
+                self._clean_up()
         self._writer.close()
 
-    def _commit(self, requests: list[_Request]) -> list[Result]:
+    def _commit(self, requests: list[_Request]) -> list[list[Refused]]:
         if not requests:
             return []
         try:
             with self._writer as connection:
                 connection.execute("BEGIN IMMEDIATE")
-                results: list[Result] = [
-                    [_apply(connection, write) for write in request.writes] for request in requests
-                ]
+                results = [self._carry_out(connection, request.operations) for request in requests]
                 connection.execute("COMMIT")
                 return results
-        except sqlite3.Error as failure:
+        except sqlite3.Error as error:
             if len(requests) == 1:
-                return [failure]
+                return [[self.dialect.failure(operation, str(error)) for operation in requests[0].operations]]
             return [self._commit([request])[0] for request in requests]  # one that cannot be stored fails alone
 
-    def _purge(self) -> None:
+    def _carry_out(self, connection: sqlite3.Connection, operations: Sequence[Operation]) -> list[Refused]:
+        all_or_none = self.dialect.rolls_back and operations[0].transactional
+        if all_or_none:
+            connection.execute("SAVEPOINT request")
+        refusals: list[Refused] = []
+        for operation in operations:
+            try:
+                self._apply(connection, operation)
+            except Refused as refusal:
+                refusals.append(refusal)
+        if all_or_none:
+            connection.execute("ROLLBACK TO request" if refusals else "RELEASE request")
+        return refusals
+
+    def _apply(self, connection: sqlite3.Connection, operation: Operation) -> None:
+        found = self._found(connection, operation.key)
+        item = self.dialect.apply(found, operation, time.time())
+        if item is not None:
+            connection.execute(
+                f"INSERT INTO {self._table} (key, value, version, marked, expires) VALUES (?1, ?2, ?3, ?4, ?5)"
+                " ON CONFLICT (key) DO UPDATE SET key = ?1, value = ?2, version = ?3, marked = ?4, expires = ?5",
+                (item.key, item.value, item.etag, int(item.needs_etag), item.expires),
+            )
+        elif found is not None:
+            connection.execute(f"DELETE FROM {self._table} WHERE key = ?", (operation.key,))
+
+    def _found(self, connection: sqlite3.Connection, key: str) -> Item | None:
+        """The item of a key, also an expired one."""
+        row = connection.execute(
+            f"SELECT key, value, version, expires, marked FROM {self._table} WHERE key = ?", (key,)
+        ).fetchone()
+        return Item(row[0], row[1], str(row[2]), row[3], bool(row[4])) if row else None
+
+    def _clean_up(self) -> None:
         try:
             with self._writer as connection:
-                connection.execute("DELETE FROM state WHERE expires <= ?", (time.time(),))
+                connection.execute(f"DELETE FROM {self._table} WHERE expires <= ?", (time.time(),))
         except sqlite3.Error:
-            return  # the next write says so
+            return  # the next write reports it
 
 
-def _answer(requests: list[_Request], results: list[Result]) -> None:
-    for request, result in zip(requests, results, strict=True):
-        if request.answer.done():
-            continue  # the client is gone
-        if isinstance(result, sqlite3.Error):
-            request.answer.set_exception(result)
-        else:
-            request.answer.set_result(result)
-
-
-def _apply(connection: sqlite3.Connection, write: Write) -> bool:
-    """Carry out one write if its etag allows it; an etag on a missing key always does."""
-    now = time.time()
-    row = connection.execute("SELECT version, marked, expires FROM state WHERE key = ?", (write.key,)).fetchone()
-    version, marked, expires = row or (0, 0, None)
-    if expires is not None and expires <= now:
-        version, marked, expires = 0, 0, None
-    if write.value is None:
-        allowed = not version or write.expected in (ANY_VERSION, str(version))
-        if allowed and row:
-            connection.execute("DELETE FROM state WHERE key = ?", (write.key,))
-        return allowed
-    if version and write.expected != str(version) and (marked or write.expected != ANY_VERSION):
-        return False
-    if write.ttl is not None:
-        expires = now + write.ttl if write.ttl > 0 else None
-    connection.execute(
-        "INSERT INTO state (key, value, version, marked, expires) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (key)"
-        " DO UPDATE SET value = ?2, version = ?3, marked = ?4, expires = ?5",
-        (write.key, write.value, version + 1, int(marked or write.marks), expires),
-    )
-    return True
+def _report(requests: list[_Request], results: list[list[Refused]]) -> None:
+    for request, refusals in zip(requests, results, strict=True):
+        if not request.refusals.done():  # else its client is gone
+            request.refusals.set_result(refusals)

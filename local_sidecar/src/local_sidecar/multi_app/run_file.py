@@ -1,25 +1,22 @@
-"""dapr.yaml as `dapr run -f` reads it."""
+"""The file `dapr.yaml`, read as `dapr run -f` reads it."""
 
 import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
+from local_sidecar.documents import Json, Table, UnreadableFile, yaml_documents
 
-from local_sidecar.state.values import Json
-
-NAMES = ("dapr.yaml", "dapr.yml")
-Table = dict[str, Json]
+FILE_NAME = "dapr.yaml"
 
 
 class RunFileError(Exception):
-    """The file cannot be run; the text says why."""
+    """The file cannot be run. The text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """One app of the file, paths absolute: what runs, where, with which environment."""
+    """One app of the file, with absolute paths: its command, folder, ports, resources and environment."""
 
     app_id: str
     folder: Path
@@ -31,17 +28,18 @@ class App:
 
 
 def read_run_file(given: Path) -> tuple[Path, list[App]]:
-    """The file (a folder means the dapr.yaml in it) and its apps in order. Raises RunFileError."""
-    file = next((given / name for name in NAMES if (given / name).exists()), given) if given.is_dir() else given
+    """The file and its apps in order. A folder means the dapr.yaml in it. Raises RunFileError."""
+    file = given / FILE_NAME if given.is_dir() else given
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
-        raise RunFileError(f"{given}: {' '.join(str(problem).split())}") from problem
-    if not isinstance(content, dict) or not isinstance(content.get("apps"), list) or not content["apps"]:
+        content = next(yaml_documents(file), None)
+    except UnreadableFile as error:
+        raise RunFileError(f"{given}: {error}") from error
+    apps = content.get("apps") if isinstance(content, dict) else None
+    if not isinstance(content, dict) or not isinstance(apps, list) or not apps:
         raise RunFileError(f"{file}: no list of apps")
     common = _table(content.get("common"), "common")
     folder = file.resolve().parent
-    return file.resolve(), [_app(folder, common, _table(app, "apps")) for app in content["apps"]]
+    return file.resolve(), [_app(folder, common, _table(app, "apps")) for app in apps]
 
 
 def _app(base: Path, common: Table, app: Table) -> App:
@@ -61,7 +59,7 @@ def _app(base: Path, common: Table, app: Table) -> App:
 
 
 def _resources(base: Path, table: Table) -> list[Path]:
-    paths = [*_list(table.get("resourcesPaths")), table.get("resourcesPath") or table.get("componentsPath")]
+    paths = [*_list(table.get("resourcesPaths")), table.get("resourcesPath")]
     return [(base / os.path.expanduser(str(path))).resolve() for path in paths if path]
 
 

@@ -1,4 +1,4 @@
-"""`local-sidecar run -f dapr.yaml`: every app with its sidecar, until one of them ends or a signal comes."""
+"""`local-sidecar run -f dapr.yaml`: runs every app with its sidecar, until one of them ends or a signal comes."""
 
 import asyncio
 import os
@@ -8,33 +8,36 @@ import sys
 from pathlib import Path
 
 from local_sidecar.multi_app.processes import Child
-from local_sidecar.multi_app.runfile import App, RunFileError, read_run_file
+from local_sidecar.multi_app.run_file import App, RunFileError, read_run_file
 
 HOST = "127.0.0.1"
 SIDECAR_START_SECONDS = 15.0
-APP_START_SECONDS = 60.0  # a first start compiles its imports
+"""How long a sidecar may take to listen."""
+APP_START_SECONDS = 60.0
+"""How long an app may take to listen. Long, as a first start compiles all imported modules."""
 POLL_SECONDS = 0.05
+"""Time between two attempts to connect to a port."""
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class RunFailed(Exception):
-    """Something could not start, or ended; the text says what."""
+    """A process could not start, or ended. The text names it."""
 
 
 def run_file(given: Path) -> int:
-    """Run the file's apps; the exit code."""
+    """Run the apps of a file. Returns the exit code."""
     try:
         file, apps = read_run_file(given)
         _check_ports(apps)
         asyncio.run(_run(file, apps))
-    except (RunFileError, RunFailed) as problem:
-        print(f"local-sidecar: {problem}", file=sys.stderr, flush=True)
+    except (RunFileError, RunFailed) as error:
+        print(f"local-sidecar: {error}", file=sys.stderr, flush=True)
         return 1
     return 0
 
 
 async def _run(file: Path, apps: list[App]) -> None:
-    """Until a signal comes; nothing is left running. Raises RunFailed."""
+    """Run until a signal comes, then stop every child. Raises RunFailed."""
     children: list[Child] = []
     work = asyncio.create_task(_start_and_watch(file, apps, children))
     for number in STOP_SIGNALS:
@@ -46,13 +49,14 @@ async def _run(file: Path, apps: list[App]) -> None:
     finally:
         for number in STOP_SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, _kill_all, children)
-        for child in reversed(children):  # an app before its sidecar, a caller before whom it calls: no answer is lost
+        # An app stops before its sidecar, and a caller before the app it calls, so that no response is lost.
+        for child in reversed(children):
             child.stop(signal.SIGTERM)
             await child.finish()
 
 
 def _kill_all(children: list[Child]) -> None:
-    """Asked a second time: at once."""
+    """Handle a second signal: stop without a grace period."""
     for child in children:
         child.stop(signal.SIGKILL)
 
@@ -80,8 +84,8 @@ async def _start(
 ) -> Child:
     try:
         child = await Child.start(name, command, folder, environment)
-    except OSError as problem:
-        raise RunFailed(f"{name}: cannot start {command[0]} in {folder}: {problem.strerror}") from problem
+    except OSError as error:
+        raise RunFailed(f"{name}: cannot start {command[0]} in {folder}: {error.strerror}") from error
     children.append(child)
     return child
 
@@ -96,7 +100,7 @@ def _sidecar_command(file: Path, app: App) -> list[str]:
 
 
 def _environment(app: App) -> dict[str, str]:
-    """As `dapr run` sets it; there is no gRPC here, its port is named for those who only read it."""
+    """The environment that `dapr run` gives to an app. There is no gRPC here, so its port is 0."""
     ports = {"APP_ID": app.app_id, "DAPR_HTTP_PORT": str(app.http_port), "DAPR_GRPC_PORT": "0"}
     if app.app_port:
         ports["APP_PORT"] = str(app.app_port)
@@ -109,7 +113,7 @@ async def _fail_when_ended(child: Child) -> None:
 
 
 async def _until_open(port: int, child: Child, seconds: float, what: str) -> None:
-    """Wait until a process listens. Raises RunFailed when it ends before that, or takes too long."""
+    """Wait until a process listens. Raises RunFailed when it ends first or takes too long."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not _listens(port):
         if not child.running:
@@ -125,7 +129,7 @@ def _listens(port: int) -> bool:
 
 
 def _check_ports(apps: list[App]) -> None:
-    """Raise RunFailed when a port that an app or a sidecar needs is taken."""
+    """Raise RunFailed when a port that an app or a sidecar needs is in use."""
     for app in apps:
         for port in (app.http_port, app.app_port):
             if port and _listens(port):

@@ -1,15 +1,14 @@
-"""Values come back as from Dapr's Redis store (as in the recorded `value-numbers` and `value-text`)."""
-
-import json
+"""Values come back as from Dapr's Redis store (as in the recordings `value-numbers` and `value-text`)."""
 
 import pytest
 
-from local_sidecar.state.values import Document, html_safe
+from local_sidecar.state.encodings import REDIS_JSON
+from local_sidecar.state.json_values import Document
 
 
 def written(text: str) -> str:
     """A JSON text as it comes back."""
-    document = Document(text)
+    document = Document(text, REDIS_JSON)
     return document.written(document.value).decode()
 
 
@@ -24,7 +23,7 @@ def written(text: str) -> str:
     ],
 )
 def test_numbers_are_floats_of_six_decimals(number: str, kept: str) -> None:
-    """Alone and inside a value."""
+    """Numbers keep six decimals, alone and inside a value."""
     assert written(number) == kept
     assert written(f'{{"b":[{number}],"a":""}}') == f'{{"a":"","b":[{kept}]}}'
 
@@ -41,25 +40,18 @@ def test_numbers_are_floats_of_six_decimals(number: str, kept: str) -> None:
     ],
 )
 def test_text_survives(text: str, kept: str) -> None:
-    """Characters stay, half a surrogate pair is replaced, keys are sorted."""
+    """Text stays as it is, half a surrogate pair is replaced and keys are sorted."""
     assert written(text) == kept
 
 
 def test_what_follows_the_first_value_is_ignored() -> None:
-    """Also when it is no JSON."""
+    """Text after the first value is ignored, also when it is no JSON."""
     assert written(" \n[1] and more") == "[1]"
     assert written("01") == "0"
 
 
 @pytest.mark.parametrize("text", ["", "[1", "NaN", "[Infinity]", "1e400", "'a'", '"\x01"', "\ufeff1"])
 def test_what_is_no_json_is_refused(text: str) -> None:
-    """Python's leniencies are not Dapr's."""
+    """What only Python's JSON parser accepts is refused."""
     with pytest.raises(ValueError, match=r"\S"):
-        Document(text)
-
-
-def test_html_is_escaped_inside_an_answer() -> None:
-    """The bulk answer escapes what a browser could take for markup; it means the same."""
-    kept = html_safe('"<a>&\u2028é"'.encode())
-    assert kept == '"\\u003ca\\u003e\\u0026\\u2028é"'.encode()
-    assert json.loads(kept) == "<a>&\u2028é"
+        Document(text, REDIS_JSON)

@@ -1,4 +1,4 @@
-"""An app's answer, parsed as its bytes arrive."""
+"""An app's response, parsed as its bytes arrive."""
 
 from collections import deque
 
@@ -7,12 +7,12 @@ import httptools
 from local_sidecar.http import Headers
 
 
-class ChannelBroken(Exception):
-    """The app closed the connection, or what it said is not HTTP."""
+class BrokenConnection(Exception):
+    """The app closed the connection, or sent bytes that are not HTTP."""
 
 
-class Reply:
-    """An app's answer while it arrives: the parser's callbacks fill it."""
+class AppResponse:
+    """An app's response while it arrives. The parser's callbacks fill in its fields."""
 
     def __init__(self, method: str) -> None:
         self.status = 0
@@ -23,32 +23,32 @@ class Reply:
         self.parts: deque[bytes] = deque()
         self.buffered = 0
         self._without_body = method == "HEAD"
-        self._sized = False
+        self._has_length = False
         self._parser = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> None:
-        """Take bytes from the socket. Raises ChannelBroken when they are not HTTP."""
+        """Parse bytes from the socket. Raises BrokenConnection when they are not HTTP."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             return
-        except httptools.HttpParserError as problem:
-            raise ChannelBroken(f"malformed HTTP response: {problem}") from problem
+        except httptools.HttpParserError as error:
+            raise BrokenConnection(f"malformed HTTP response: {error}") from error
 
     def end_of_input(self) -> None:
-        """The app closed: the end of a body whose length it never told."""
-        self.complete = self.complete or (self.has_head and not self._sized)
+        """Handle the app closing the connection, which completes a body without a declared length."""
+        self.complete = self.complete or (self.has_head and not self._has_length)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Parser: one header."""
+        """Parser callback: one header."""
         name = name.lower()
-        self._sized = self._sized or name in (b"content-length", b"transfer-encoding")
+        self._has_length = self._has_length or name in (b"content-length", b"transfer-encoding")
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Parser: the head is whole."""
+        """Parser callback: status and headers are complete."""
         self.status = self._parser.get_status_code()
-        if self.status < 200:  # an interim answer: the real one follows
+        if self.status < 200:  # an interim response such as 100; the final one follows
             self.headers = []
             return
         self.has_head = True
@@ -56,10 +56,10 @@ class Reply:
         self.complete = self._without_body
 
     def on_body(self, body: bytes) -> None:
-        """Parser: a part of the body."""
+        """Parser callback: a part of the body."""
         self.parts.append(body)
         self.buffered += len(body)
 
     def on_message_complete(self) -> None:
-        """Parser: the end of the body."""
+        """Parser callback: the body is complete."""
         self.complete = self.has_head
