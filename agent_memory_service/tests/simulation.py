@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from errors import ServiceError
 from log import page_plan
 from memory import Memory
-from tests.fake_clients import Call, Fault, Schedule, SteppedSidecar, current_operation
+from tests.fake_clients import Fault, LateWork, Schedule, SteppedSidecar, current_operation
 from tests.fake_dapr import FakeDapr
 from tests.fake_time import VirtualLoop, finish
 from tests.fake_wire import JSON
@@ -62,7 +62,7 @@ class Simulation:
         sessions = {operation.session for program in (before, *programs) for operation in program}
         self.observer = Observer(self.dapr, sorted(sessions), self.page)
         self.replicas = [self.start(f"replica {number}") for number in range(replicas)]
-        self.deadlines: dict[Call, float] = {}
+        self.deadlines: dict[LateWork, float] = {}
         for key, value in (seeds or {}).items():
             self.dapr.seed(key, value)
         for operation in before:
@@ -108,6 +108,11 @@ class Simulation:
         self.schedule.let(parked[index % len(parked)], fault)
         self.loop.settle()
 
+    def begin(self, index: int) -> None:
+        """Carry out one of the waiting calls without its TTL step. The next `let` of it does the rest."""
+        parked = self.schedule.parked
+        self.schedule.begin(parked[index % len(parked)])
+
     def step(self, name: str, fault: Fault = Fault.NONE) -> None:
         """Carry out the waiting call of one operation."""
         call = next(call for call in self.schedule.parked if call.by == name)
@@ -142,7 +147,7 @@ class Simulation:
         self.loop.settle()
 
     def land(self, index: int) -> None:
-        """Carry out one of the writes that their clients gave up on."""
+        """Carry out one of the writes or TTL steps that their clients gave up on."""
         late = self.schedule.late
         self.schedule.land(late[index % len(late)])
 
@@ -151,9 +156,9 @@ class Simulation:
         if self.loop.next_timer is None:
             return False
         then = self.loop.now + self.loop.next_timer
-        for call in list(self.schedule.late):
-            if self.deadlines.setdefault(call, self.loop.now + LANDS_WITHIN_SECONDS) <= then:
-                self.schedule.land(call)
+        for work in list(self.schedule.late):
+            if self.deadlines.setdefault(work, self.loop.now + LANDS_WITHIN_SECONDS) <= then:
+                self.schedule.land(work)
         return self.loop.pass_time()
 
     def finish(self) -> None:
