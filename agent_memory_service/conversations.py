@@ -106,10 +106,10 @@ class Conversations:
         if head:
             self._sweeper.sweep_later(session_key(session_id), head)
 
-    async def summarize(self, session_id: str, offer: SummaryOffer) -> None:
+    async def summarize(self, session_id: str, offer: SummaryOffer, user_id: str | None = None) -> None:
         """Store a summary that covers at least as many messages as the stored one, of the same epoch.
 
-        Raises SummaryConflict, SessionUnknown, SessionDeleted, StoreConflict and StoreUnavailable.
+        Raises NotOwner, SummaryConflict, SessionUnknown, SessionDeleted, StoreConflict and StoreUnavailable.
         """
         summary: Document = {"text": offer.text, "through": offer.through}
 
@@ -117,6 +117,8 @@ class Conversations:
             self._check_not_deleted(session_id, head)
             if head is None:
                 raise SessionUnknown
+            if user_id is not None:
+                _check_owner(head, user_id)
             if head.fields.get("summary") == summary and head.epoch == offer.epoch:
                 return None
             _check_summary(head, offer)

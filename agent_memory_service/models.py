@@ -26,8 +26,9 @@ MAX_PART_MESSAGES = 1_000
 MAX_LISTED_SESSIONS = 100
 """Most sessions in one part of a list: their heads are read in one call."""
 
-# Dapr's paths and keys cannot have `/ ? # %` or the names `.` and `..`; `|` and `:` separate the parts of a key.
-_ID_CHARACTER = r"[^/\\?#%:|\s\x00-\x1f\x7f-\x9f]"
+# Dapr's paths and keys cannot have `/ ? # %` or the names `.` and `..`; `|` and `:` separate the parts of a key. Bytes
+# of a path that are not UTF-8 are decoded to U+FFFD, so ids with it could not be told apart.
+_ID_CHARACTER = r"[^/\\?#%:|\s\x00-\x1f\x7f-\x9f\ufffd]"
 _NOT_DOT = _ID_CHARACTER.replace("[^", "[^.")
 ID_PATTERN = rf"^(?:{_NOT_DOT}{_ID_CHARACTER}*|\.{_NOT_DOT}{_ID_CHARACTER}*|\.\.{_ID_CHARACTER}+)$"
 """What an id may be: the characters that Dapr's paths and this service's keys can have."""

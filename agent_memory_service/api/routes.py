@@ -50,11 +50,15 @@ async def append_turn(memory: MemoryDep, session_id: SessionId, turn: NewTurn, r
 
 @router.put(
     "/conversations/{session_id}/summary",
-    responses=error_responses(*COMMON_ERRORS, SessionUnknown, SummaryConflict, SessionDeleted, BodyTooLarge),
+    responses=error_responses(
+        *COMMON_ERRORS, NotOwner, SessionUnknown, SummaryConflict, SessionDeleted, BodyTooLarge
+    ),
 )
-async def put_summary(memory: MemoryDep, session_id: SessionId, offer: SummaryOffer) -> Summary:
+async def put_summary(
+    memory: MemoryDep, session_id: SessionId, offer: SummaryOffer, user_id: UserIdQuery = None
+) -> Summary:
     """Store a summary of the first `through` messages. It must cover at least as many as the stored one."""
-    await memory.conversations.summarize(session_id, offer)
+    await memory.conversations.summarize(session_id, offer, user_id)
     return Summary(text=offer.text, through=offer.through)
 
 

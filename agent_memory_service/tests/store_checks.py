@@ -16,7 +16,7 @@ def check_store(dapr: FakeDapr, page: int) -> None:
             name, epoch, number = key.rsplit(":", 2)
             check_page(key, value, values.get(name), epoch, int(number), page)
             assert expires is None, f"a page that expires: {key}"
-        elif isinstance(value, dict) and (value.get("deleted") or not value):
+        elif isinstance(value, dict) and value.get("deleted"):
             assert expires is not None, f"a tombstone for ever: {key} {value}"
             assert dapr.clock() < expires <= dapr.clock() + DAY_SECONDS
             assert not value.get("history"), f"a tombstone with content: {key} {value}"

@@ -1,9 +1,13 @@
 """The shortest interleavings in which an erase could lose data or erase too much, one test for each rule."""
 
+import pytest
+
 from documents import Document
+from tests.fake_clients import Fault
+from tests.fake_dapr import Commit
 from tests.rules_harness import Simulate, settled
-from tests.user_workload import ChangeGoal, Erase, ListSessions
-from tests.workload import Append, Replace
+from tests.user_workload import ChangeGoal, Erase, Initialize, ListSessions
+from tests.workload import Append, Operation, Replace
 
 
 def test_an_erase_does_not_lose_a_session_listed_meanwhile(simulate: Simulate) -> None:
@@ -57,3 +61,24 @@ def test_a_profile_change_in_flight_does_not_bring_an_erased_profile_back(simula
     simulation.complete("0.0")
     assert simulation.dapr.values()["user:u"] == {"name": "u", "preferred_style": "casual", "goal": "new"}
     settled(simulation)
+
+
+@pytest.mark.parametrize("write", [Initialize("s"), ChangeGoal("s", goal="secret")])
+def test_a_first_profile_that_lands_after_an_erase_is_refused(simulate: Simulate, write: Operation) -> None:
+    """P writes the first profile and gets no response. E erases the absent profile, then P's write lands."""
+    simulation = simulate([write], [Erase("s")])
+    simulation.reach("0.0", "save user:u")
+    simulation.step("0.0", Fault.LATE)
+    simulation.crash(0)
+    simulation.complete("1.0")
+    simulation.land(0)
+    assert simulation.dapr.values()["user:u"] == {}
+
+
+def test_nothing_that_may_be_written_again_gets_a_ttl(simulate: Simulate) -> None:
+    """Profiles and their tombstones are written without an expiry: on Redis one that is late would hit the successor."""
+    writes: list[Commit] = []
+    simulation = simulate([Initialize("s"), Erase("s"), Initialize("s")])
+    simulation.dapr.on_commit.append(writes.append)
+    simulation.finish()
+    assert [(commit.key, commit.ttl) for commit in writes if commit.key == "user:u"] == [("user:u", "-1")] * 3

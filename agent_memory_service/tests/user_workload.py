@@ -80,3 +80,24 @@ class ChangeGoal:
 
     def refusal_agrees(self, error: ServiceError, state: View) -> bool:
         return False
+
+
+@dataclass(frozen=True)
+class Initialize:
+    """Store a whole profile, as the tutorial's POST does. It writes to no session."""
+
+    session: str
+    user: str = "u"
+    goal: str = "secret"
+
+    async def run(self, memory: Memory) -> None:
+        await memory.profiles.set(self.user, {"name": self.user, "preferred_style": "formal", "goal": self.goal})
+
+    def may(self, before: View, after: View) -> bool:
+        return False
+
+    def agrees(self, result: object, states: Sequence[View]) -> bool:
+        return True
+
+    def refusal_agrees(self, error: ServiceError, state: View) -> bool:
+        return False
