@@ -50,9 +50,7 @@ async def append_turn(memory: MemoryDep, session_id: SessionId, turn: NewTurn, r
 
 @router.put(
     "/conversations/{session_id}/summary",
-    responses=error_responses(
-        *COMMON_ERRORS, NotOwner, SessionUnknown, SummaryConflict, SessionDeleted, BodyTooLarge
-    ),
+    responses=error_responses(*COMMON_ERRORS, NotOwner, SessionUnknown, SummaryConflict, SessionDeleted, BodyTooLarge),
 )
 async def put_summary(
     memory: MemoryDep, session_id: SessionId, offer: SummaryOffer, user_id: UserIdQuery = None

@@ -76,7 +76,7 @@ def test_a_first_profile_that_lands_after_an_erase_is_refused(simulate: Simulate
 
 
 def test_nothing_that_may_be_written_again_gets_a_ttl(simulate: Simulate) -> None:
-    """Profiles and their tombstones are written without an expiry: on Redis one that is late would hit the successor."""
+    """Profiles and their tombstones never expire: on Redis an expiry that is late would remove the next profile."""
     writes: list[Commit] = []
     simulation = simulate([Initialize("s"), Erase("s"), Initialize("s")])
     simulation.dapr.on_commit.append(writes.append)
