@@ -122,6 +122,27 @@ class StoreUnavailable(ServiceError):
     headers = RETRY_AFTER
 
 
+class StoreUnsuitable(ServiceError):
+    """The state store cannot keep a promise of this service. `detail` names the store, what it lacks, what to do."""
+
+    status = 503
+    code = "store_unsuitable"
+    detail = "The state store cannot keep the promises of this service. Use another one; see docs/operations.md."
+    headers = MappingProxyType({"Retry-After": "30"})
+
+
+class StoreRefusesWrites(ServiceError):
+    """The state store can be read, but it refuses every write: it is full or read-only."""
+
+    status = 503
+    code = "store_refuses_writes"
+    detail = (
+        "The state store can be read but refuses writes. It may be full or read-only. Free space: delete sessions or "
+        "users, or give the store more."
+    )
+    headers = RETRY_AFTER
+
+
 class StoreConflict(ServiceError):
     """Other writers changed the same document before each attempt, until the deadline."""
 

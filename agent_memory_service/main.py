@@ -16,7 +16,7 @@ from api.dependencies import MemoryDep
 from api.error_handlers import add_error_handlers
 from api.middleware import BodyLimit, RequireAppToken, TraceContext
 from api.openapi import COMMON_ERRORS, error_responses
-from dapr_state import SidecarTransport, connect
+from dapr_wire import SidecarTransport, connect
 from documents import Document, Entry
 from errors import BodyTooLarge, NotOwner, SessionDeleted, StaleCursor
 from logging_setup import configure_logging
@@ -118,6 +118,7 @@ async def update_conversation(session_id: SessionId, history: NewHistory) -> dic
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    await app.state.memory.start()
     yield
     await app.state.memory.close()
 

@@ -1,7 +1,8 @@
 """The memory of one app: its parts, assembled over one sidecar."""
 
 from conversations import Conversations
-from dapr_state import DaprState, SidecarTransport
+from dapr_state import DaprState
+from dapr_wire import DaprWire, SidecarTransport
 from erasure import Erasure
 from export import Exporter
 from health import Readiness
@@ -9,15 +10,22 @@ from log.paged_log import PagedLog
 from log.sweeps import Sweeper
 from profiles import Profiles
 from settings import Settings
+from store_probe import StoreProbe
+from store_traits import StoreTraits
 from user_sessions import UserSessions
 
 
 class Memory:
-    """Everything that the routes use. It owns the connections to the sidecar and the background sweeps."""
+    """Everything that the routes use. It owns the connections to the sidecar and the background sweeps.
 
-    def __init__(self, settings: Settings, transport: SidecarTransport) -> None:
+    Without `traits` it learns how the store behaves at the start, or at the first use.
+    """
+
+    def __init__(self, settings: Settings, transport: SidecarTransport, traits: StoreTraits | None = None) -> None:
         self._transport = transport
-        state = DaprState(transport, settings)
+        wire = DaprWire(transport, settings)
+        self._probe = StoreProbe(wire, traits)
+        state = DaprState(wire, self._probe)
         log = PagedLog(state)
         self._sweeper = Sweeper(state, log)
         self.profiles = Profiles(state)
@@ -25,9 +33,14 @@ class Memory:
         self.conversations = Conversations(log, self._sweeper, self.sessions)
         self.erasure = Erasure(log, self._sweeper, self.profiles)
         self.exporter = Exporter(self.profiles, self.sessions, self.conversations)
-        self.readiness = Readiness(state)
+        self.readiness = Readiness(state, self._probe)
+
+    async def start(self) -> None:
+        """Learn how the store behaves, if it responds."""
+        await self._probe.start()
 
     async def close(self) -> None:
-        """Cancel the background sweeps and close the connections."""
+        """Cancel the background work and close the connections."""
         await self._sweeper.close()
+        await self._probe.close()
         await self._transport.aclose()

@@ -6,10 +6,11 @@ A tombstone never expires: the next profile is written over it, and on Redis a l
 
 from collections.abc import Callable, Mapping
 
-from dapr_state import ABSENT_ETAG, DaprState
+from dapr_state import DaprState
 from documents import Document
 from keys import user_key
 from log.retry import KeyLocks, retry_until_written
+from store_traits import ABSENT
 
 TOMBSTONE: Document = {}
 """What an erased profile leaves. The tutorial's code reads it as no profile."""
@@ -65,7 +66,7 @@ class Profiles:
             before = stored.value if stored else None
             after = change(before)
             if after is not None and after != before:
-                await self._state.save(key, after, stored.etag if stored else ABSENT_ETAG)
+                await self._state.save(key, after, stored.etag if stored else ABSENT)
             return after
 
         return await retry_until_written(self._locks.of(key), attempt)

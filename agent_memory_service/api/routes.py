@@ -13,7 +13,9 @@ from errors import (
     SessionDeleted,
     SessionUnknown,
     StaleCursor,
+    StoreRefusesWrites,
     StoreUnavailable,
+    StoreUnsuitable,
     SummaryConflict,
 )
 from models import (
@@ -99,8 +101,8 @@ async def live() -> dict[str, str]:
     return {"status": "live"}
 
 
-@router.get("/health/ready", responses=error_responses(StoreUnavailable))
+@router.get("/health/ready", responses=error_responses(StoreUnavailable, StoreRefusesWrites, StoreUnsuitable))
 async def ready(memory: MemoryDep) -> dict[str, str]:
-    """Return 200 while the store responds through the sidecar."""
+    """Return 200 while a write would succeed. It writes only if no other write showed that."""
     await memory.readiness.check()
     return {"status": "ready"}

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
-from dapr_state import ABSENT_ETAG, DaprState
+from dapr_state import DaprState
 from documents import Entry
 from errors import StoreConflict
 from log import page_plan, recent_ids
@@ -12,6 +12,7 @@ from log.append_batch import Admit, AppendBatch, PendingAppend, WaitingAppends
 from log.log_reader import READ_ATTEMPTS, LogReader, Slice
 from log.page_plan import Head, Write
 from log.retry import KeyLocks, retry_until_written
+from store_traits import ABSENT
 
 Decide: TypeAlias = Callable[[Head | None], Awaitable[Write | None]]
 """Returns what to write, given the head. None: nothing is to be done, or an earlier attempt did it."""
@@ -87,7 +88,7 @@ class PagedLog(LogReader):
         if write.pages:
             written.setdefault(write.head.epoch, []).extend(page for page, _ in write.pages)
             await self._state.save_all(write.pages)
-        etag = stored.etag if stored else ABSENT_ETAG
+        etag = stored.etag if stored else ABSENT
         await self._state.save(key, page_plan.document(write.head), etag, write.ttl_seconds)
         return write.head
 

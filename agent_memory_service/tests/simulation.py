@@ -13,6 +13,7 @@ from tests.fake_dapr import FakeDapr
 from tests.fake_time import VirtualLoop, finish
 from tests.fake_wire import JSON
 from tests.history_oracle import Observer
+from tests.store_kinds import REDIS, StoreKind
 from tests.workload import Operation, memory_over
 
 LANDS_WITHIN_SECONDS = 1.0
@@ -52,11 +53,12 @@ class Simulation:
         before: Sequence[Operation] = (),
         seeds: Mapping[str, JSON] | None = None,
         replicas: int = 2,
+        kind: StoreKind = REDIS,
     ) -> None:
         """`seeds` are in the store first, by key; the operations of `before` end before the clients begin."""
         self.page = page_plan.PAGE_ENTRIES
         self.loop = VirtualLoop(stepped=True)
-        self.dapr = FakeDapr(self.loop.time)
+        self.dapr = FakeDapr(self.loop.time, kind)
         self.schedule = Schedule(self.dapr)
         self.records: dict[str, Record] = {}
         sessions = {operation.session for program in (before, *programs) for operation in program}
@@ -76,7 +78,7 @@ class Simulation:
     def start(self, name: str) -> Replica:
         """Start another process of the service."""
         sidecar = SteppedSidecar(self.schedule, name)
-        return Replica(sidecar, memory_over(sidecar))
+        return Replica(sidecar, memory_over(sidecar, self.dapr.kind))
 
     async def _client(self, number: int, program: Sequence[Operation]) -> None:
         """Run the operations in order. An operation that a crash interrupted is repeated at the new replica."""
