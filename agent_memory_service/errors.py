@@ -57,6 +57,24 @@ class BodyTooLarge(ServiceError):
     detail = "A request body may have at most 4 MiB. Send less at once."
 
 
+class BodyTooSlow(ServiceError):
+    """The request body did not arrive in time."""
+
+    status = 408
+    code = "body_too_slow"
+    detail = "The request body did not arrive in time. Repeat the request."
+    headers = MappingProxyType({"Connection": "close"})
+
+
+class Overloaded(ServiceError):
+    """The service has as many long bodies or long responses under way as it may hold in memory."""
+
+    status = 503
+    code = "overloaded"
+    detail = "The service transfers as much data as it can. Repeat the request in a second."
+    headers = RETRY_AFTER
+
+
 class Unauthorized(ServiceError):
     """The request does not carry the app's token."""
 

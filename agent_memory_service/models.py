@@ -143,7 +143,7 @@ class NewHistory(BaseModel):
 
     model_config = _example(history=[{"role": "user", "content": "Hello", "timestamp": "2026-01-01T12:00:00+00:00"}])
 
-    history: Annotated[list[NewEntry], Field(max_length=MAX_REPLACE_MESSAGES)] = []
+    history: Annotated[list[NewEntry], Field(max_length=MAX_REPLACE_MESSAGES, fail_fast=True)] = []
 
 
 class ProfileChange(BaseModel):
@@ -154,6 +154,15 @@ class ProfileChange(BaseModel):
     name: ProfileField | None = None
     preferred_style: ProfileField | None = None
     goal: ProfileField | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stop_at_the_first_unknown_field(cls, fields: object) -> object:
+        """Leave out all unknown fields but the first: pydantic would report each one, and a body may have 400,000."""
+        if not isinstance(fields, dict):
+            return fields
+        first_unknown = next((name for name in fields if name not in cls.model_fields), None)
+        return {name: value for name, value in fields.items() if name in cls.model_fields or name == first_unknown}
 
 
 class NewTurn(BaseModel):
@@ -167,7 +176,7 @@ class NewTurn(BaseModel):
 
     turn_id: Identifier
     user_id: Identifier
-    entries: Annotated[list[NewEntry], Field(min_length=1, max_length=MAX_TURN_MESSAGES)]
+    entries: Annotated[list[NewEntry], Field(min_length=1, max_length=MAX_TURN_MESSAGES, fail_fast=True)]
 
 
 class Message(ConversationEntry):

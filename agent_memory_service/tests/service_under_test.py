@@ -11,6 +11,7 @@ class Service:
     """An app over a fake Dapr. Send its requests inside `fake_time.run`."""
 
     def __init__(self, app: FastAPI, dapr: FakeDapr, sidecar: Sidecar) -> None:
+        self.app = app
         self.dapr = dapr
         self.sidecar = sidecar
         self.http = httpx.AsyncClient(
