@@ -30,3 +30,12 @@ def list_key(user_id: str) -> str:
 def page_key(log_key: str, epoch: str, number: int) -> str:
     """The key of one page of a log; `log_key` is the key of the log's head."""
     return f"{log_key}:{epoch}:{number}"
+
+
+DUE_DONE_KEY = "due:done"
+"""The last minute of the due list whose buckets are done."""
+
+
+def due_key(minute: int, number: int) -> str:
+    """The key of one bucket of the due list; `minute` counts from 1970."""
+    return f"due:{minute}:{number}"

@@ -7,6 +7,7 @@ from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 from pydantic_core import to_json
 
+import clock
 from cursor import CURSOR_PATTERN, Cursor
 
 MAX_ENTRY_BYTES = 120_000
@@ -45,7 +46,7 @@ ProfileField = Annotated[str, StringConstraints(max_length=MAX_PROFILE_FIELD_CHA
 
 def now() -> str:
     """Return the current time in UTC as ISO 8601, the tutorial's form."""
-    return datetime.now(UTC).isoformat()
+    return datetime.fromtimestamp(clock.now(), UTC).isoformat()
 
 
 class PartQuery(BaseModel):

@@ -33,6 +33,11 @@ class Profiles:
         stored = await self._state.get(user_key(user_id))
         return stored.value if stored else {}
 
+    async def etag(self, user_id: str) -> str | None:
+        """Return the etag of the stored profile, None if there is none. Raises StoreUnavailable."""
+        stored = await self._state.get(user_key(user_id))
+        return stored.etag if stored else None
+
     async def set(self, user_id: str, profile: Document) -> None:
         """Store a profile and overwrite the one before. Raises StoreConflict and StoreUnavailable."""
         await self._compare_and_swap(user_id, lambda _: profile)
@@ -55,6 +60,20 @@ class Profiles:
         Raises StoreConflict and StoreUnavailable.
         """
         await self._compare_and_swap(user_id, lambda _: TOMBSTONE)
+
+    async def erase_unchanged(self, user_id: str, etag: str | None) -> None:
+        """Erase the profile if it still has this etag; None: if there still is none.
+
+        Raises StoreConflict and StoreUnavailable.
+        """
+        key = user_key(user_id)
+
+        async def attempt() -> None:
+            stored = await self._state.get(key)
+            if (stored.etag if stored else None) == etag:
+                await self._state.save(key, TOMBSTONE, etag or ABSENT)
+
+        await retry_until_written(self._locks.of(key), attempt)
 
     async def _compare_and_swap(
         self, user_id: str, change: Callable[[Document | None], Document | None]

@@ -14,6 +14,7 @@ from keys import list_key, session_key
 from log.log_reader import Span
 from log.page_plan import Head
 from log.paged_log import PagedLog
+from log.sweeps import Sweeper
 from models import now
 
 
@@ -37,8 +38,9 @@ class SessionsPart:
 class UserSessions:
     """The lists of all users."""
 
-    def __init__(self, log: PagedLog) -> None:
+    def __init__(self, log: PagedLog, sweeper: Sweeper) -> None:
         self._log = log
+        self._sweeper = sweeper
 
     async def add(self, user_id: str, session_id: str) -> Document:
         """Add a session to the user's list.
@@ -48,7 +50,8 @@ class UserSessions:
         """
         listed, created = secrets.token_hex(8), now()
         entry = {"session_id": session_id, "timestamp": created, "turn_id": listed}
-        await self._log.append(list_key(user_id), listed, [entry], _no_fields)
+        appended = await self._log.append(list_key(user_id), listed, [entry], _same_fields)
+        self._sweeper.adopt(list_key(user_id), appended.recorded.head)
         return {"owner": user_id, "listed": listed, "created": created}
 
     async def part(self, user_id: str, before: Cursor | None, limit: int) -> SessionsPart | None:
@@ -97,6 +100,6 @@ def _counts(head: Head, user_id: str, entry: Entry) -> bool:
     return head.fields.get("owner") == user_id and head.fields.get("listed") == entry["turn_id"]
 
 
-async def _no_fields(_: Head | None) -> Document:
-    """Admit every entry: a list has no fields of its own, and the first turn after an erase starts it again."""
-    return {}
+async def _same_fields(head: Head | None) -> Document:
+    """Admit every entry. An erase that is under way has a field in the list; it stays. A tombstone has none."""
+    return head.fields if head else {}

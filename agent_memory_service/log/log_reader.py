@@ -61,7 +61,7 @@ class LogReader:
             recorded = await self._recorded(key, head, place) if place else None
             if entries is not None and (recorded is not None or place is None):
                 return Slice(head, first, entries, recorded)
-            head = await self._newer_head(key, head)
+            head = await self.newer_head(key, head)
         raise StoreConflict
 
     async def entries(self, key: str, head: Head, first: int, end: int) -> Sequence[Entry] | None:
@@ -88,7 +88,7 @@ class LogReader:
         entries = await self.entries(key, head, first, first + place.count)
         return None if entries is None else Slice(head, first, entries)
 
-    async def _newer_head(self, key: str, head: Head) -> Head | None:
+    async def newer_head(self, key: str, head: Head) -> Head | None:
         """Read the head again after a page was missing. Raises HistoryDamaged if its epoch has not ended."""
         newer = await self.head(key)
         if newer is not None and newer.epoch == head.epoch and not newer.deleted:

@@ -57,7 +57,7 @@ class PagedLog(LogReader):
             recorded = await self._recorded(key, head, place)
             if recorded is not None:
                 return Appended(recorded, append.replayed or list(recorded.entries) != list(entries))
-            await self._newer_head(key, head)
+            await self.newer_head(key, head)
         raise StoreConflict
 
     async def _append(self, key: str, append: PendingAppend) -> Head:
@@ -78,19 +78,21 @@ class PagedLog(LogReader):
             return await retry_until_written(self._locks.of(key), attempt)
 
     async def _attempt(self, key: str, written: WrittenPages, decide: Decide) -> Head | None:
-        """Read, decide and write once."""
-        stored = await self._state.get(key)
-        head = page_plan.parse(stored.value) if stored else None
-        await self._remove_orphans(written, head)
-        write = await decide(head)
-        if write is None:
-            return head
-        if write.pages:
-            written.setdefault(write.head.epoch, []).extend(page for page, _ in write.pages)
-            await self._state.save_all(write.pages)
-        etag = stored.etag if stored else ABSENT
-        await self._state.save(key, page_plan.document(write.head), etag, write.ttl_seconds)
-        return write.head
+        """Read, decide and write once. Pages that the head does not announce yet take a second round."""
+        while True:
+            stored = await self._state.get(key)
+            head = page_plan.parse(stored.value) if stored else None
+            await self._remove_orphans(written, head)
+            write = await decide(head)
+            if write is None:
+                return head
+            if write.pages:
+                written.setdefault(write.head.epoch, []).extend(page for page, _ in write.pages)
+                await self._state.save_all(write.pages)
+            etag = stored.etag if stored else ABSENT
+            await self._state.save(key, page_plan.document(write.head), etag, write.ttl_seconds)
+            if not write.announces:
+                return write.head
 
     async def _remove_orphans(self, written: WrittenPages, head: Head | None) -> None:
         """Remove the pages that this operation wrote for epochs that have ended, and no others."""

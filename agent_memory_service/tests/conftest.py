@@ -6,8 +6,10 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+import clock
 from log import page_plan
 from main import create_app
+from tests import fake_time
 from tests.fake_clients import Sidecar
 from tests.fake_dapr import FakeDapr
 from tests.rules_harness import Simulate
@@ -24,6 +26,12 @@ settings.register_profile(
 )
 settings.register_profile("long", settings.get_profile("ci"), derandomize=False, max_examples=20_000)
 settings.load_profile("ci")
+
+
+@pytest.fixture(autouse=True)
+def virtual_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service's time of day is the time of the loop."""
+    monkeypatch.setattr(clock, "now", fake_time.now)
 
 
 @pytest.fixture(scope="module")

@@ -32,8 +32,11 @@ class Simulate:
 
 
 def settled(simulation: Simulation, session: str = "s") -> View:
-    """Run the rest of a simulation, check everything, and return the final state of the session."""
+    """Run the rest of a simulation and all that is due, check everything, and return the session's final state."""
     simulation.finish()
     judge(simulation)
     check_store(simulation.dapr, simulation.page)
+    simulation.finish_what_is_due()
+    judge(simulation)
+    check_store(simulation.dapr, simulation.page, nothing_is_due=True)
     return simulation.observer.now[session]

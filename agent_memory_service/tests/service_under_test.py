@@ -3,6 +3,7 @@
 import httpx
 from fastapi import FastAPI
 
+from memory import Memory
 from tests.fake_clients import Sidecar
 from tests.fake_dapr import FakeDapr
 
@@ -14,6 +15,7 @@ class Service:
         self.app = app
         self.dapr = dapr
         self.sidecar = sidecar
+        self.memory: Memory = app.state.memory
         self.http = httpx.AsyncClient(
             transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://memory"
         )

@@ -10,14 +10,17 @@ from log import page_plan
 from memory import Memory
 from tests.fake_clients import Fault, LateWork, Schedule, SteppedSidecar, current_operation
 from tests.fake_dapr import FakeDapr
-from tests.fake_time import VirtualLoop, finish
+from tests.fake_time import STARTED_AT, VirtualLoop, finish
 from tests.fake_wire import JSON
 from tests.history_oracle import Observer
 from tests.store_kinds import REDIS, StoreKind
+from tests.user_workload import DuePass
 from tests.workload import Operation, memory_over
 
 LANDS_WITHIN_SECONDS = 1.0
-"""Seconds after which the store gives up on a write whose client gave up."""
+"""Seconds after which a write whose client gave up reaches the store, unless the test says otherwise."""
+MAX_PASSES = 200
+"""Passes over the due list until it is empty; the longest run needs far fewer."""
 MAX_STEPS = 5_000
 """Calls and timers of a run; the longest run has far fewer."""
 
@@ -54,8 +57,10 @@ class Simulation:
         seeds: Mapping[str, JSON] | None = None,
         replicas: int = 2,
         kind: StoreKind = REDIS,
+        lands_within_seconds: float = LANDS_WITHIN_SECONDS,
     ) -> None:
         """`seeds` are in the store first, by key; the operations of `before` end before the clients begin."""
+        self.lands_within_seconds = lands_within_seconds
         self.page = page_plan.PAGE_ENTRIES
         self.loop = VirtualLoop(stepped=True)
         self.dapr = FakeDapr(self.loop.time, kind)
@@ -159,7 +164,7 @@ class Simulation:
             return False
         then = self.loop.now + self.loop.next_timer
         for work in list(self.schedule.late):
-            if self.deadlines.setdefault(work, self.loop.now + LANDS_WITHIN_SECONDS) <= then:
+            if self.deadlines.setdefault(work, self.loop.now + self.lands_within_seconds) <= then:
                 self.schedule.land(work)
         return self.loop.pass_time()
 
@@ -172,6 +177,41 @@ class Simulation:
             elif not self.tick():
                 return
         raise AssertionError("the run does not end")
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass. Late writes reach the store in it."""
+        self.loop.create_task(asyncio.sleep(seconds))
+        self.finish()
+
+    def start_pass(self, index: int) -> None:
+        """Begin a pass of one replica over the due list. Its calls wait among the others."""
+        replica = self.replicas[index % len(self.replicas)]
+        name = f"pass {len(self.records)}"
+        record = self.records[name] = Record(DuePass(self.observer.sessions[0]), self.observer.tick)
+        self.loop.create_task(self._pass(replica, name, record))
+        self.loop.settle()
+
+    async def _pass(self, replica: Replica, name: str, record: Record) -> None:
+        await self._execute(replica, name, record)
+        record.end, record.ended = self.observer.tick, True
+
+    def buckets(self) -> list[str]:
+        """The keys of the due list's buckets, the earliest first."""
+        keys = [key for key in self.dapr.values() if key.startswith("due:") and key != "due:done"]
+        return sorted(keys, key=lambda key: int(key.split(":")[1]))
+
+    def finish_what_is_due(self) -> None:
+        """Let hours pass, with passes over the due list, until nothing is due any more. Late writes land meanwhile."""
+        self.finish()
+        if self.replicas[0].sidecar.dead:
+            self.replicas[0] = self.start("started again")
+        for _ in range(MAX_PASSES):
+            if not self.buckets() and not self.schedule.late:
+                return
+            minute = min([int(key.split(":")[1]) for key in self.buckets()[:1]], default=0)
+            self.wait(max(15.0, minute * 60 - STARTED_AT - self.loop.now))
+            self.request(DuePass(self.observer.sessions[0]))
+        raise AssertionError(f"the due list is never empty: {self.buckets()} {self.schedule.late}")
 
     def request(self, operation: Operation) -> Record:
         """Run one more operation to its end, without faults."""

@@ -35,9 +35,10 @@ def client(app: FastAPI) -> httpx.AsyncClient:
 
 
 async def started(settings: Settings, sidecar: RecordingSidecar) -> FastAPI:
-    """An app that has learned how its store behaves. The sidecar forgets those calls."""
+    """An app that has learned how its store behaves and has looked for what is due. The sidecar forgets those calls."""
     app = main.create_app(settings, sidecar_transport=sidecar)
     await app.state.memory.start()
+    await asyncio.sleep(1)
     sidecar.headers.clear()
     return app
 

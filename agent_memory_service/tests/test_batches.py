@@ -108,7 +108,7 @@ def test_a_refusal_counts_only_if_what_it_rests_on_was_written() -> None:
 def test_only_what_was_read_is_sealed(length: int, new: int) -> None:
     """Sealed pages have no entry of the append itself, and the head keeps the newest entries."""
     head = Head(history=[{"content": str(number)} for number in range(length)])
-    grown = page_plan.with_entries(head, "t", [{"content": "new"}] * new, {})
+    grown = page_plan.with_entries(head, "t", [{"content": "new"}] * new, {}, 0)
     pages = page_plan.full_pages(grown)
     left = page_plan.without_pages(grown, pages)
     assert pages * PAGE_ENTRIES <= length

@@ -10,15 +10,28 @@ from tests.user_workload import ChangeGoal, Erase, Initialize, ListSessions
 from tests.workload import Append, Operation, Replace
 
 
-def test_an_erase_does_not_lose_a_session_listed_meanwhile(simulate: Simulate) -> None:
-    """E reads the list, then A adds t. E must walk again before it closes the list; otherwise t would stay."""
+def test_an_erase_stops_a_first_turn_that_was_listed_before(simulate: Simulate) -> None:
+    """A lists t, then E freezes the list. E's tombstone over the absent t refuses A's head."""
     simulation = simulate([Erase("s")], [Append("t", "p")], before=[Append("s", "a")])
-    simulation.reach("0.0", "save session:s")
     simulation.reach("1.0", "save session:t")
     assert simulation.complete("0.0").error is None
-    simulation.complete("1.0")
+    error = simulation.complete("1.0").error
+    assert error is not None
+    assert error.status == 410
     assert settled(simulation, "t").deleted
     assert not simulation.observer.now["s"].live
+
+
+def test_an_erase_leaves_what_came_after_its_freeze(simulate: Simulate) -> None:
+    """E freezes the list, then A lists and starts t. E closes the list: t stays in a new one, alone."""
+    simulation = simulate([Erase("s")], [Append("t", "p")], before=[Append("s", "a")])
+    simulation.reach("0.0", "save session:s")
+    assert simulation.complete("1.0").error is None
+    assert simulation.complete("0.0").error is None
+    assert simulation.request(ListSessions("t")).result == ["t"]
+    assert "session_id': 's'" not in str(simulation.dapr.values())
+    assert settled(simulation, "t").turns == ["p"]
+    assert simulation.observer.now["s"].deleted
 
 
 def test_a_first_turn_after_an_erase_revives_the_list(simulate: Simulate) -> None:

@@ -33,6 +33,25 @@ class Erase:
 
 
 @dataclass(frozen=True)
+class DuePass:
+    """A pass of a replica's worker over the due list. It may finish an erase; the verdict looks for that erase."""
+
+    session: str
+
+    async def run(self, memory: Memory) -> None:
+        await memory.due_worker.run_pass()
+
+    def may(self, before: View, after: View) -> bool:
+        return after.deleted and (before.epoch is None or before.live)
+
+    def agrees(self, result: object, states: Sequence[View]) -> bool:
+        return True
+
+    def refusal_agrees(self, error: ServiceError, state: View) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
 class ListSessions:
     """List a user's sessions."""
 

@@ -154,6 +154,8 @@ class Delete(Common):
         await memory.conversations.delete(self.session, self.user)
 
     def may(self, before: View, after: View) -> bool:
+        if before.epoch is None:
+            return after.deleted
         return before.live and after.deleted and self.user in (None, before.owner or self.user)
 
     def agrees(self, result: object, states: Sequence[View]) -> bool:
