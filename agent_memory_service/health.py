@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import time
 
 from dapr_state import DaprState, EtagMismatch, WriteUncertain
 from errors import ServiceError, StoreRefusesWrites, StoreUnavailable
@@ -31,9 +30,10 @@ class Readiness:
     async def check(self) -> None:
         """Raise StoreUnavailable, StoreUnsuitable or StoreRefusesWrites if a write would fail."""
         async with self._lock:
-            if time.monotonic() >= self._valid_until:
+            now = asyncio.get_running_loop().time
+            if now() >= self._valid_until:
                 self._failure = await self._result()
-                self._valid_until = time.monotonic() + CACHED_SECONDS
+                self._valid_until = now() + CACHED_SECONDS
         if self._failure is not None:
             raise self._failure.with_traceback(None)
 
@@ -49,13 +49,21 @@ class Readiness:
 
     async def _write(self) -> None:
         """Create a small key and delete it. If the store refuses it, learn again: it may be another store by now."""
+        if not await self._created():
+            await self._probe.learn()
+            await self._probe.traits()
+            if not await self._created():
+                raise StoreRefusesWrites
+
+    async def _created(self) -> bool:
         key = probe_key(secrets.token_hex(8), "ready")
         try:
             await self._state.save(key, {}, ABSENT, TTL_SECONDS)
-        except (EtagMismatch, WriteUncertain) as error:
-            if isinstance(error, WriteUncertain) and not error.refused:
+        except EtagMismatch:
+            return False
+        except WriteUncertain as error:
+            if not error.refused:
                 raise StoreUnavailable from error
-            await self._probe.learn()
-            await self._probe.traits()
-            raise StoreRefusesWrites from error
+            return False
         await self._state.delete(key)
+        return True

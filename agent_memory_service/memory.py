@@ -27,8 +27,8 @@ class Memory:
     def __init__(self, settings: Settings, transport: SidecarTransport, traits: StoreTraits | None = None) -> None:
         self._transport = transport
         wire = DaprWire(transport, settings)
-        self._probe = StoreProbe(wire, traits)
-        state = DaprState(wire, self._probe)
+        self.probe = StoreProbe(wire, traits)
+        state = DaprState(wire, self.probe)
         log = PagedLog(state)
         due = DueList(state)
         self._background = BackgroundTasks()
@@ -39,15 +39,15 @@ class Memory:
         self.erasure = Erasure(log, sweeper, self.profiles, due)
         self.due_worker = DueWorker(due, {SWEEP: sweeper.work, ERASE: self.erasure.resume})
         self.exporter = Exporter(self.profiles, self.sessions, self.conversations)
-        self.readiness = Readiness(state, self._probe)
+        self.readiness = Readiness(state, self.probe)
 
     async def start(self) -> None:
         """Learn how the store behaves, if it responds, and start the worker of the due list."""
-        await self._probe.start()
+        await self.probe.start()
         self._background.start("due-worker", self.due_worker.run())
 
     async def close(self) -> None:
         """Cancel the background tasks and close the connections. The due list has what is left to do."""
         await self._background.close()
-        await self._probe.close()
+        await self.probe.close()
         await self._transport.aclose()

@@ -1,5 +1,7 @@
 """Clients interleaved one call at a time, with each other and with every fault, drawn by hypothesis.
 
+Each test runs on both kinds of store: an etag on a missing key is written, or refused.
+
 `pytest --hypothesis-profile=long` draws eighty times as many.
 """
 
@@ -11,6 +13,7 @@ from tests.fake_clients import FOR_READS, FOR_WRITES, Fault, is_write
 from tests.read_workload import Read, ReadBack
 from tests.simulation import Simulation
 from tests.store_checks import check_store
+from tests.store_kinds import StoreKind
 from tests.user_workload import ChangeGoal, Erase, ListSessions
 from tests.verdict import judge
 from tests.workload import Append, Delete, Operation, Replace, Summarize
@@ -72,10 +75,14 @@ def chosen_fault(simulation: Simulation, number: int) -> Fault:
 
 
 def run(
-    filling: list[Append], programs: list[list[Operation]], moves: list[tuple[str, int]], lateness: float = 1.0
+    kind: StoreKind,
+    filling: list[Append],
+    programs: list[list[Operation]],
+    moves: list[tuple[str, int]],
+    lateness: float = 1.0,
 ) -> None:
     """Play the moves, then let nobody ask for anything: the due list alone must clean the store."""
-    simulation = Simulation(programs, filling, lands_within_seconds=lateness)
+    simulation = Simulation(programs, filling, kind=kind, lands_within_seconds=lateness)
     try:
         play(simulation, moves)
         judge(simulation)
@@ -90,25 +97,29 @@ def run(
         simulation.close()
 
 
-@given(FILLING, PROGRAMS, MOVES)
+@given(filling=FILLING, programs=PROGRAMS, moves=MOVES)
 def test_any_interleaving_with_lost_and_wrong_responses(
-    filling: list[Append], programs: list[list[Operation]], moves: list[tuple[str, int]]
+    kind: StoreKind, filling: list[Append], programs: list[list[Operation]], moves: list[tuple[str, int]]
 ) -> None:
     """In any order of calls, with any failed responses, each session is what its operations wrote."""
-    run(filling, programs, moves)
+    run(kind, filling, programs, moves)
 
 
-@given(FILLING, PROGRAMS, ROUGH_MOVES, LATENESS)
+@given(filling=FILLING, programs=PROGRAMS, moves=ROUGH_MOVES, lateness=LATENESS)
 def test_any_interleaving_with_crashes_and_late_writes(
-    filling: list[Append], programs: list[list[Operation]], moves: list[tuple[str, int]], lateness: float
+    kind: StoreKind,
+    filling: list[Append],
+    programs: list[list[Operation]],
+    moves: list[tuple[str, int]],
+    lateness: float,
 ) -> None:
     """The same if processes die, deadlines pass, and writes reach the store after their clients gave up."""
-    run(filling, programs, moves, lateness)
+    run(kind, filling, programs, moves, lateness)
 
 
-@given(FILLING, PROGRAMS, st.lists(st.integers(0, 40), max_size=80))
+@given(filling=FILLING, programs=PROGRAMS, order=st.lists(st.integers(0, 40), max_size=80))
 def test_any_interleaving_without_faults(
-    filling: list[Append], programs: list[list[Operation]], order: list[int]
+    kind: StoreKind, filling: list[Append], programs: list[list[Operation]], order: list[int]
 ) -> None:
     """Without faults no operation gets a 503, and the store is clean without further requests."""
-    run(filling, programs, [(LET, number) for number in order])
+    run(kind, filling, programs, [(LET, number) for number in order])
