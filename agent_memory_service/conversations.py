@@ -1,6 +1,6 @@
 """Sessions: each has a history of turns and belongs to the user whose turn came first."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import clock
 from cursor import Cursor
@@ -8,7 +8,7 @@ from documents import Document, Entry
 from errors import NotOwner, SessionDeleted, SessionUnknown, SummaryConflict
 from keys import session_key
 from log import page_plan
-from log.log_reader import Slice, Span
+from log.log_reader import Slice, SliceStream, Span
 from log.page_plan import Head, Write
 from log.paged_log import Appended, PagedLog
 from log.sweeps import TOMBSTONE_TTL_SECONDS, Sweeper
@@ -50,13 +50,18 @@ class Conversations:
         self._sweeper.adopt(key, appended.recorded.head)
         return appended
 
-    async def read_whole(self, session_id: str, user_id: str | None = None) -> Slice | None:
+    async def read_whole(self, session_id: str, user_id: str | None = None) -> Slice | SliceStream | None:
         """Return the whole history, None if there is no such session. Raises what `read_part` raises."""
         return await self._read(session_id, user_id, lambda head: (0, head.total))
 
-    async def read_history(self, session_id: str) -> list[Entry]:
-        """Return all messages, empty if there is no such session. Raises what `read_part` raises."""
+    async def read_history(self, session_id: str) -> list[Entry] | AsyncGenerator[Sequence[Entry], None]:
+        """Return all messages, empty if there is no such session; in parts if they are many megabytes.
+
+        Raises what `read_part` raises.
+        """
         whole = await self.read_whole(session_id)
+        if isinstance(whole, SliceStream):
+            return whole.parts
         return list(whole.entries) if whole else []
 
     async def check_owner(self, session_id: str, user_id: str) -> None:
@@ -70,7 +75,7 @@ class Conversations:
         before: Cursor | None = None,
         user_id: str | None = None,
         turn_id: str | None = None,
-    ) -> Slice | None:
+    ) -> Slice | SliceStream | None:
         """Return the `count` messages before the cursor, or the newest, and the recorded turn `turn_id`.
 
         Without a count it returns as many as one read of the head gives. None: there is no such session. Raises
@@ -148,13 +153,15 @@ class Conversations:
         tombstone = await self._log.compare_and_swap(key, decide)
         await retirement.sweep(tombstone)
 
-    async def _read(self, session_id: str, user_id: str | None, span: Span, turn_id: str | None = None) -> Slice | None:
+    async def _read(
+        self, session_id: str, user_id: str | None, span: Span, turn_id: str | None = None
+    ) -> Slice | SliceStream | None:
         def checked_span(head: Head) -> tuple[int, int]:
             if user_id is not None:
                 _check_owner(head, user_id)
             return span(head)
 
-        part = await self._log.read(session_key(session_id), checked_span, turn_id)
+        part = await self._log.open(session_key(session_id), checked_span, turn_id)
         self._check_not_deleted(session_id, part.head if part else None)
         return part
 

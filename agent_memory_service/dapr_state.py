@@ -15,10 +15,6 @@ from store_traits import ABSENT, NO_TTL, Etag, parsed
 
 BULK_SAVE_BYTES = 512 * 1024
 """Most bytes of documents in one bulk save: a slow store still finishes in time, and the calls stay few."""
-BULK_KEYS = 200
-"""Most keys in one bulk read: half a megabyte of pages if the messages are short."""
-BULK_READS_AT_ONCE = 4
-"""Most bulk reads of one operation at the same time. It bounds the memory that one request takes."""
 DELETES_AT_ONCE = 8
 """Most deletes of one operation at the same time: a sweep of a long history leaves the store to others too."""
 
@@ -54,6 +50,18 @@ class Stored:
     etag: str
 
 
+@dataclass(frozen=True, slots=True)
+class BulkRead:
+    """What one bulk read returned, in the order of its keys: documents, None for a missing key.
+
+    `unreadable` has the positions of values that are no documents; `size_bytes` is the size of the response.
+    """
+
+    documents: Sequence[Document | None]
+    unreadable: frozenset[int]
+    size_bytes: int
+
+
 class DaprState:
     """The documents of one state store. Writes follow what was learned about the store."""
 
@@ -72,15 +80,16 @@ class DaprState:
             raise StoreUnavailable
         return Stored(_document(response.content.decode()), response.headers.get("etag", ""))
 
-    async def get_many(self, keys: Sequence[str]) -> list[Document | None]:
-        """Return the documents at `keys` in order, None for a missing key. Raises as `get` does."""
+    async def get_bulk(self, keys: Sequence[str]) -> BulkRead:
+        """Read many documents by one call. Bound the number of keys (bulk_reads.py). Raises as `get` does."""
         await self._probe.check_readable()
-        chunks = [keys[at : at + BULK_KEYS] for at in range(0, len(keys), BULK_KEYS)]
-        found: list[Document | None] = []
-        for at in range(0, len(chunks), BULK_READS_AT_ONCE):
-            for part in await asyncio.gather(*map(self._get_chunk, chunks[at : at + BULK_READS_AT_ONCE])):
-                found += part
-        return found
+        response = await self._wire.get_many(keys)
+        if response.status_code != 200:
+            raise StoreUnavailable
+        items = _items(keys, response.content)
+        documents = [_document_or_none(item.get("data")) for item in items]
+        unreadable = (n for n, item in enumerate(items) if "data" in item and documents[n] is None)
+        return BulkRead(documents, frozenset(unreadable), len(response.content))
 
     async def save(self, key: str, value: Document, etag: Etag, ttl_seconds: int | None = None) -> None:
         """Write `value` at `key` if the condition `etag` holds. Without a TTL the document stays.
@@ -131,21 +140,6 @@ class DaprState:
         now = asyncio.get_running_loop().time()
         return self._last_write_at is not None and now - self._last_write_at <= seconds
 
-    async def _get_chunk(self, keys: Sequence[str]) -> list[Document | None]:
-        response = await self._wire.get_many(keys)
-        if response.status_code != 200:
-            raise StoreUnavailable
-        try:
-            items = {item["key"]: item for item in from_json(response.content)}
-        except ValueError:  # an encrypted store destroyed one of the values, and Dapr sent nothing
-            raise StoreUnavailable(_UNKNOWN_VALUE) from None
-        errors = [item["error"] for item in items.values() if item.get("error")]
-        if errors or len(items) != len(set(keys)):
-            # An error may quote keys, so it is not logged.
-            logger.warning("bulk read failed: %d of %d keys with an error", len(errors), len(keys))
-            raise StoreUnavailable
-        return [_document(items[key]["data"]) if "data" in items[key] else None for key in keys]
-
     async def _save(self, items: Sequence[bytes], etag: Etag = None, mismatch: Iterable[int] = (409,)) -> None:
         try:
             response = await self._wire.save(items, expected={*EXPECTED_STATUSES, *mismatch})
@@ -159,12 +153,31 @@ class DaprState:
             raise WriteUncertain(refused=True)
 
 
-def _document(value: JSON) -> Document:
-    """Return the document that a value, or the text of a body, is."""
+def _items(keys: Sequence[str], content: bytes) -> list[Document]:
+    """Return the items of a bulk read in the order of `keys`. An item of a missing key has no `data`."""
+    try:
+        items = {item["key"]: item for item in from_json(content)}
+    except ValueError:  # an encrypted store destroyed one of the values, and Dapr sent nothing
+        raise StoreUnavailable(_UNKNOWN_VALUE) from None
+    errors = [item["error"] for item in items.values() if item.get("error")]
+    if errors or len(items) != len(set(keys)):
+        # An error may quote keys, so it is not logged.
+        logger.warning("bulk read failed: %d of %d keys with an error", len(errors), len(keys))
+        raise StoreUnavailable
+    return [items[key] for key in keys]
+
+
+def _document_or_none(value: JSON) -> Document | None:
+    """Return the document that a value, or the text of a body, is; None if it is no document."""
     try:
         document = parsed(value)
     except ValueError:
-        document = None
-    if not isinstance(document, dict):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _document(value: JSON) -> Document:
+    document = _document_or_none(value)
+    if document is None:
         raise StoreUnavailable(_UNKNOWN_VALUE)
     return document

@@ -261,6 +261,7 @@ class Export(BaseModel):
     user_id: str
     profile: UserMetadata | None
     conversations: list[ExportedSession]
+    damaged: list[str] = Field(default=[], description="sessions that cannot be read whole; absent if there are none")
 
 
 class ErrorBody(BaseModel):

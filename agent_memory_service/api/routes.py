@@ -5,11 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from api import serializers
-from api.dependencies import MemoryDep
+from api.dependencies import MemoryDep, StreamLimitDep
 from api.openapi import COMMON_ERRORS, REPLAYED_TURN, error_responses
 from errors import (
     BodyTooLarge,
     NotOwner,
+    Overloaded,
     SessionDeleted,
     SessionUnknown,
     StaleCursor,
@@ -83,10 +84,10 @@ async def list_conversations(
     return serializers.session_page(await memory.sessions.part(user_id, query.cursor, query.limit))
 
 
-@router.get("/memories/{user_id}/export", responses=error_responses(*COMMON_ERRORS))
-async def export_memories(memory: MemoryDep, user_id: UserId) -> Export:
+@router.get("/memories/{user_id}/export", response_model=Export, responses=error_responses(*COMMON_ERRORS, Overloaded))
+async def export_memories(memory: MemoryDep, streams: StreamLimitDep, user_id: UserId) -> Response:
     """Return everything that is stored of a user."""
-    return serializers.export(await memory.exporter.export(user_id))
+    return serializers.export(await memory.exporter.export(user_id), streams)
 
 
 @router.delete("/memories/{user_id}", status_code=204, responses=error_responses(*COMMON_ERRORS))

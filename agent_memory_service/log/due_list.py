@@ -114,7 +114,7 @@ class DueList:
     async def filled(self, minutes: Iterable[int]) -> list[tuple[int, str]]:
         """Return the buckets of these minutes that exist: the minute and the key of each."""
         places = [(minute, due_key(minute, number)) for minute in minutes for number in range(BUCKETS)]
-        found = await self._state.get_many([key for _, key in places])
+        found = (await self._state.get_bulk([key for _, key in places])).documents
         return [place for place, value in zip(places, found, strict=True) if value is not None]
 
     async def lease(self, key: str, seconds: float) -> Sequence[DueItem] | None:
