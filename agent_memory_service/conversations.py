@@ -1,16 +1,17 @@
 """Sessions: each has a history of turns and belongs to the user whose turn came first."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 
+import clock
 from cursor import Cursor
 from documents import Document, Entry
 from errors import NotOwner, SessionDeleted, SessionUnknown, SummaryConflict
 from keys import session_key
 from log import page_plan
-from log.log_reader import Slice, Span
+from log.log_reader import Slice, SliceStream, Span
 from log.page_plan import Head, Write
 from log.paged_log import Appended, PagedLog
-from log.sweeps import Sweeper
+from log.sweeps import TOMBSTONE_TTL_SECONDS, Sweeper
 from models import NewTurn, SummaryOffer
 from user_sessions import UserSessions
 
@@ -46,16 +47,21 @@ class Conversations:
 
         key = session_key(session_id)
         appended = await self._log.append(key, turn.turn_id, entries, admit)
-        self._sweeper.sweep_later(key, appended.recorded.head)  # needed if the process of a replace died
+        self._sweeper.adopt(key, appended.recorded.head)
         return appended
 
-    async def read_whole(self, session_id: str, user_id: str | None = None) -> Slice | None:
+    async def read_whole(self, session_id: str, user_id: str | None = None) -> Slice | SliceStream | None:
         """Return the whole history, None if there is no such session. Raises what `read_part` raises."""
         return await self._read(session_id, user_id, lambda head: (0, head.total))
 
-    async def read_history(self, session_id: str) -> list[Entry]:
-        """Return all messages, empty if there is no such session. Raises what `read_part` raises."""
+    async def read_history(self, session_id: str) -> list[Entry] | AsyncGenerator[Sequence[Entry], None]:
+        """Return all messages, empty if there is no such session; in parts if they are many megabytes.
+
+        Raises what `read_part` raises.
+        """
         whole = await self.read_whole(session_id)
+        if isinstance(whole, SliceStream):
+            return whole.parts
         return list(whole.entries) if whole else []
 
     async def check_owner(self, session_id: str, user_id: str) -> None:
@@ -69,7 +75,7 @@ class Conversations:
         before: Cursor | None = None,
         user_id: str | None = None,
         turn_id: str | None = None,
-    ) -> Slice | None:
+    ) -> Slice | SliceStream | None:
         """Return the `count` messages before the cursor, or the newest, and the recorded turn `turn_id`.
 
         Without a count it returns as many as one read of the head gives. None: there is no such session. Raises
@@ -89,27 +95,29 @@ class Conversations:
 
         Raises SessionDeleted, BodyTooLarge, StoreConflict and StoreUnavailable.
         """
+        key = session_key(session_id)
+        retirement = self._sweeper.retirement(key)
         own_epochs: set[str] = set()
 
         async def decide(head: Head | None) -> Write | None:
-            if head and own_epochs & {head.epoch, *(retired.epoch for retired in head.retired_epochs)}:
+            if head and own_epochs & {head.epoch, *(past.epoch for past in head.past_epochs)}:
                 return None  # an earlier attempt was done
             self._check_not_deleted(session_id, head)
             fields = {name: head.fields[name] for name in FIELDS_KEPT_BY_REPLACE if name in head.fields} if head else {}
             if entries and "owner" in fields:
                 fields |= _first_words(entries)
-            replacement = page_plan.replacement(head, entries, fields)
+            await retirement.plan(head)
+            replacement = page_plan.replacement(head, entries, fields, clock.now())
             own_epochs.add(replacement.epoch)
             return Write(replacement)
 
-        head = await self._log.compare_and_swap(session_key(session_id), decide)
-        if head:
-            self._sweeper.sweep_later(session_key(session_id), head)
+        # The replaced pages are left to the due list: reads that have begun still find them.
+        await self._log.compare_and_swap(key, decide)
 
-    async def summarize(self, session_id: str, offer: SummaryOffer) -> None:
+    async def summarize(self, session_id: str, offer: SummaryOffer, user_id: str | None = None) -> None:
         """Store a summary that covers at least as many messages as the stored one, of the same epoch.
 
-        Raises SummaryConflict, SessionUnknown, SessionDeleted, StoreConflict and StoreUnavailable.
+        Raises NotOwner, SummaryConflict, SessionUnknown, SessionDeleted, StoreConflict and StoreUnavailable.
         """
         summary: Document = {"text": offer.text, "through": offer.through}
 
@@ -117,6 +125,8 @@ class Conversations:
             self._check_not_deleted(session_id, head)
             if head is None:
                 raise SessionUnknown
+            if user_id is not None:
+                _check_owner(head, user_id)
             if head.fields.get("summary") == summary and head.epoch == offer.epoch:
                 return None
             _check_summary(head, offer)
@@ -125,37 +135,40 @@ class Conversations:
         await self._log.compare_and_swap(session_key(session_id), decide)
 
     async def delete(self, session_id: str, user_id: str | None = None) -> None:
-        """Write a tombstone over a session and sweep its pages. For an absent session nothing is written.
+        """Write a tombstone over a session and sweep its pages. May be repeated.
 
-        Raises NotOwner, StoreConflict and StoreUnavailable.
+        An absent session gets a tombstone too: its first turn may still be on its way, and is then refused. Raises
+        NotOwner, StoreConflict and StoreUnavailable.
         """
+        key = session_key(session_id)
+        retirement = self._sweeper.retirement(key)
 
         async def decide(head: Head | None) -> Write | None:
-            if head is None or head.deleted:
-                return None
             if user_id is not None:
                 _check_owner(head, user_id)
-            return Write(page_plan.tombstone(head))
+            await retirement.plan(head)
+            # Also over a tombstone: the TTL of an attempt without a response may be missing.
+            return Write(page_plan.tombstone(head), ttl_seconds=TOMBSTONE_TTL_SECONDS)
 
-        head = await self._log.compare_and_swap(session_key(session_id), decide)
-        if head:
-            self._sweeper.sweep_later(session_key(session_id), head)
-            await self._sweeper.sweep(session_key(session_id), head.retired_epochs)
+        tombstone = await self._log.compare_and_swap(key, decide)
+        await retirement.sweep(tombstone)
 
-    async def _read(self, session_id: str, user_id: str | None, span: Span, turn_id: str | None = None) -> Slice | None:
+    async def _read(
+        self, session_id: str, user_id: str | None, span: Span, turn_id: str | None = None
+    ) -> Slice | SliceStream | None:
         def checked_span(head: Head) -> tuple[int, int]:
             if user_id is not None:
                 _check_owner(head, user_id)
             return span(head)
 
-        part = await self._log.read(session_key(session_id), checked_span, turn_id)
+        part = await self._log.open(session_key(session_id), checked_span, turn_id)
         self._check_not_deleted(session_id, part.head if part else None)
         return part
 
     def _check_not_deleted(self, session_id: str, head: Head | None) -> None:
-        """Raise SessionDeleted for a tombstone, and resume its sweep if it was interrupted."""
+        """Raise SessionDeleted for a tombstone."""
         if head is not None and head.deleted:
-            self._sweeper.sweep_later(session_key(session_id), head)
+            self._sweeper.adopt(session_key(session_id), head)
             raise SessionDeleted
 
 

@@ -1,102 +1,161 @@
-"""Erasing everything that is stored of a user."""
+"""Erasing everything that is stored of a user.
+
+An erase has four steps. It freezes the list of sessions: a field of the list says how many entries the erase is about.
+It erases the profile, then the sessions of these entries, and closes the list. What is added after the freeze stays.
+The due list has the erase from the beginning, so one that is interrupted anywhere after the freeze is finished.
+"""
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
 
-from documents import Entry
+import clock
+from documents import JSON, Document, Entry
 from errors import StoreConflict
 from keys import list_key, session_key
 from log import page_plan
+from log.due_list import DueItem, DueList
+from log.due_worker import Later
 from log.page_plan import Head, Write
 from log.paged_log import PagedLog
 from log.sweeps import TOMBSTONE_TTL_SECONDS, Sweeper
 from profiles import Profiles
 
+ERASE = "erase"
+"""The kind of the due items of this module: finish the erase of the user `id`."""
+ERASING = "erasing"
+"""The field of a frozen list: how many entries it had, and the etag of the profile at that time."""
+ENTRIES_AT_ONCE = 96
+"""Entries of a list that are read at once: eight pages."""
 SESSIONS_AT_ONCE = 8
 """Sessions of one user that are erased at the same time. It bounds the load that one erase puts on the store."""
-MAX_WALKS = 10
-"""Walks over a list before an erase gives up. Another walk is needed only if a session was added during the last."""
+MAX_FREEZES = 10
+"""Freezes before an erase gives up. Another one is needed only if an erase that began earlier closed the list."""
+LISTED_LATELY_SECONDS = TOMBSTONE_TTL_SECONDS
+"""Age of a list's entry, in seconds, up to which a turn may be about to write its session."""
 
 
-class _ListChanged(Exception):
-    """A session was added to the list after the walk over it."""
+@dataclass(frozen=True, slots=True)
+class FrozenList:
+    """The list of a user as an erase found it. The erase is about its first `entries` entries."""
+
+    head: Head
+    entries: int
+    mark: JSON = None
 
 
 class Erasure:
-    """Erases users. A repeated erase finishes an interrupted one."""
+    """Erases users."""
 
-    def __init__(self, log: PagedLog, sweeper: Sweeper, profiles: Profiles) -> None:
+    def __init__(self, log: PagedLog, sweeper: Sweeper, profiles: Profiles, due: DueList) -> None:
         self._log = log
         self._sweeper = sweeper
         self._profiles = profiles
+        self._due = due
 
     async def erase(self, user_id: str) -> None:
         """Erase the user's profile, sessions and list of sessions. Sessions without an owner are not the user's.
 
-        What stays for a day are tombstones, which have ids and epochs only. Raises StoreConflict and StoreUnavailable;
-        after either, repeat the erase.
+        What stays are tombstones, which have epochs and numbers only; those of sessions stay for a day. Raises
+        HistoryDamaged, StoreConflict and StoreUnavailable; after the last two the erase is finished in the background.
         """
-        await self._profiles.erase(user_id)
-        for _ in range(MAX_WALKS):
-            walked = await self._log.head(list_key(user_id))
-            if walked is None:
+        await self._due.register([DueItem(ERASE, user_id)])
+        for _ in range(MAX_FREEZES):
+            frozen = await self._freeze(user_id, await self._profiles.etag(user_id))
+            await self._profiles.erase(user_id)
+            if await self._erase_frozen(user_id, frozen):
                 return
-            tombstones = await self._erase_sessions(user_id, walked)
-            try:
-                closed = await self._close_list(user_id, walked)
-            except _ListChanged:
-                continue
-            sweeps = [task for key, head in tombstones if (task := self._sweeper.sweep_later(key, head))]
-            self._sweeper.sweep_later(list_key(user_id), closed, after=sweeps)
-            return
         raise StoreConflict
 
-    async def _erase_sessions(self, user_id: str, walked: Head) -> list[tuple[str, Head]]:
-        """Erase the listed sessions. Returns the tombstones, each with its key."""
-        keys = list(dict.fromkeys(session_key(entry["session_id"]) for entry in await self._listed(user_id, walked)))
-        tombstones: list[tuple[str, Head]] = []
-        for start in range(0, len(keys), SESSIONS_AT_ONCE):
-            part = keys[start : start + SESSIONS_AT_ONCE]
-            heads = await asyncio.gather(*(self._erase_session(user_id, key) for key in part))
-            tombstones += [(key, head) for key, head in zip(part, heads, strict=True) if head and head.deleted]
-        return tombstones
+    async def resume(self, item: DueItem) -> Later | None:
+        """Finish an erase that was interrupted. A profile that was changed after the freeze stays.
 
-    async def _listed(self, user_id: str, walked: Head) -> Sequence[Entry]:
-        """Return the entries of the list."""
-        entries = await self._log.entries(list_key(user_id), walked, 0, walked.total)
-        if entries is None and not walked.deleted:
-            raise StoreConflict
-        # A tombstone without its pages is being swept. That starts only after its sessions are finished.
-        return entries or ()
+        Raises HistoryDamaged, StoreConflict and StoreUnavailable.
+        """
+        head = await self._log.head(list_key(item.id))
+        mark = head.fields.get(ERASING) if head else None
+        if head is not None and isinstance(mark, dict):
+            await self._profiles.erase_unchanged(item.id, cast(str | None, mark["profile"]))
+            await self._erase_frozen(item.id, FrozenList(head, cast(int, mark["entries"]), mark))
+        return None
 
-    async def _erase_session(self, user_id: str, key: str) -> Head | None:
-        """Write a tombstone over the session if it is the user's, and sweep it. Returns the head after that."""
+    async def _freeze(self, user_id: str, profile_etag: str | None) -> FrozenList:
+        """Say in the list that all of its entries are being erased. An absent list becomes a tombstone."""
 
         async def decide(head: Head | None) -> Write | None:
             if head is None:
-                # A turn may have listed this session without having written its head yet. The tombstone stops it.
-                return Write(Head(epoch=page_plan.new_epoch(), deleted=True), ttl_seconds=TOMBSTONE_TTL_SECONDS)
-            if head.deleted:
+                return Write(page_plan.tombstone(None))
+            mark: Document = {"entries": head.total, "profile": profile_etag}
+            if head.deleted or head.fields.get(ERASING) == mark:
                 return None
-            owner = head.fields.get("owner")
-            if owner is None:
+            return Write(page_plan.with_field(head, ERASING, mark))
+
+        head = cast(Head, await self._log.compare_and_swap(list_key(user_id), decide))
+        return FrozenList(head, head.total, head.fields.get(ERASING))
+
+    async def _erase_frozen(self, user_id: str, frozen: FrozenList) -> bool:
+        """Erase the sessions of a frozen list and close it. Returns False if another erase closed it meanwhile."""
+        key = list_key(user_id)
+        for first in range(0, frozen.entries, ENTRIES_AT_ONCE):
+            entries = await self._log.entries(key, frozen.head, first, min(first + ENTRIES_AT_ONCE, frozen.entries))
+            if entries is None:
+                await self._log.newer_head(key, frozen.head)
+                return False
+            for at in range(0, len(entries), SESSIONS_AT_ONCE):
+                sessions = {entry["session_id"]: entry for entry in entries[at : at + SESSIONS_AT_ONCE]}
+                await asyncio.gather(*(self._erase_session(user_id, entry) for entry in sessions.values()))
+        await self._close(user_id, frozen)
+        return True
+
+    async def _erase_session(self, user_id: str, entry: Entry) -> None:
+        """Write a tombstone over the session if it is the user's, and sweep it."""
+        key = session_key(entry["session_id"])
+        retirement = self._sweeper.retirement(key)
+
+        async def decide(head: Head | None) -> Write | None:
+            if head is None and not _listed_lately(entry):
+                return None  # its tombstone has expired
+            if head is not None and (head.deleted or head.fields.get("owner") not in (None, user_id)):
+                return None
+            if head is not None and "owner" not in head.fields:
                 # A turn of the user may be about to claim this session. The new etag makes it list the session again.
                 return Write(head)
-            return Write(page_plan.tombstone(head)) if owner == user_id else None
+            # A turn may have listed an absent session without having written its head yet. The tombstone stops it.
+            await retirement.plan(head)
+            return Write(page_plan.tombstone(head), ttl_seconds=TOMBSTONE_TTL_SECONDS)
 
         head = await self._log.compare_and_swap(key, decide)
         if head is not None and head.deleted:
-            await self._sweeper.sweep(key, head.retired_epochs)
-        return head
+            await retirement.sweep(head)
 
-    async def _close_list(self, user_id: str, walked: Head) -> Head:
-        """Make the list a readable tombstone. Raises _ListChanged if a session was added after the walk."""
+    async def _close(self, user_id: str, frozen: FrozenList) -> None:
+        """End the epoch of a frozen list: it becomes a tombstone, or a list of what was added after the freeze.
+
+        Does nothing if another erase has closed it, or has frozen it again.
+        """
+        key = list_key(user_id)
+        retirement = self._sweeper.retirement(key)
 
         async def decide(head: Head | None) -> Write | None:
-            if head is None or head.deleted:
+            if head is None or head.epoch != frozen.head.epoch or head.fields.get(ERASING) not in (None, frozen.mark):
                 return None
-            if (head.epoch, head.total) != (walked.epoch, walked.total):
-                raise _ListChanged
-            return Write(page_plan.readable_tombstone(head))
+            if head.deleted and not head.total:
+                return None
+            await retirement.plan(head)
+            added: Sequence[Entry] | None = ()
+            if not head.deleted:
+                added = await self._log.entries(key, head, frozen.entries, head.total)
+            if added is None:
+                await self._log.newer_head(key, head)
+                return None  # another erase has closed it
+            return Write(page_plan.rewritten_list(head, added) if added else page_plan.tombstone(head))
 
-        return await self._log.compare_and_swap(list_key(user_id), decide) or walked
+        await self._log.compare_and_swap(key, decide)
+        await retirement.sweep()
+
+
+def _listed_lately(entry: Entry) -> bool:
+    listed = datetime.fromisoformat(entry["timestamp"]).timestamp()
+    return listed > clock.now() - LISTED_LATELY_SECONDS

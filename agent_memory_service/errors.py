@@ -57,6 +57,24 @@ class BodyTooLarge(ServiceError):
     detail = "A request body may have at most 4 MiB. Send less at once."
 
 
+class BodyTooSlow(ServiceError):
+    """The request body did not arrive in time."""
+
+    status = 408
+    code = "body_too_slow"
+    detail = "The request body did not arrive in time. Repeat the request."
+    headers = MappingProxyType({"Connection": "close"})
+
+
+class Overloaded(ServiceError):
+    """The service has as many long bodies or long responses under way as it may hold in memory."""
+
+    status = 503
+    code = "overloaded"
+    detail = "The service transfers as much data as it can. Repeat the request in a second."
+    headers = RETRY_AFTER
+
+
 class Unauthorized(ServiceError):
     """The request does not carry the app's token."""
 
@@ -119,6 +137,27 @@ class StoreUnavailable(ServiceError):
     status = 503
     code = "store_unavailable"
     detail = "The state store does not respond. Repeat the request; repeating is always safe."
+    headers = RETRY_AFTER
+
+
+class StoreUnsuitable(ServiceError):
+    """The state store cannot keep a promise of this service. `detail` names the store, what it lacks, what to do."""
+
+    status = 503
+    code = "store_unsuitable"
+    detail = "The state store cannot keep the promises of this service. Use another one; see docs/operations.md."
+    headers = MappingProxyType({"Retry-After": "30"})
+
+
+class StoreRefusesWrites(ServiceError):
+    """The state store can be read, but it refuses every write: it is full or read-only."""
+
+    status = 503
+    code = "store_refuses_writes"
+    detail = (
+        "The state store can be read but refuses writes. It may be full or read-only. Free space: delete sessions or "
+        "users, or give the store more."
+    )
     headers = RETRY_AFTER
 
 

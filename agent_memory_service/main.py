@@ -3,7 +3,7 @@
 The tutorial's tests patch four functions of this module. The routes look them up at each call, so a patch takes effect.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Annotated
@@ -12,13 +12,14 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Response
 from fastapi.middleware.cors import CORSMiddleware
 
 from api import routes, serializers
-from api.dependencies import MemoryDep
+from api.dependencies import MemoryDep, StreamLimitDep
 from api.error_handlers import add_error_handlers
+from api.json_stream import StreamLimit
 from api.middleware import BodyLimit, RequireAppToken, TraceContext
 from api.openapi import COMMON_ERRORS, error_responses
-from dapr_state import SidecarTransport, connect
+from dapr_wire import SidecarTransport, connect
 from documents import Document, Entry
-from errors import BodyTooLarge, NotOwner, SessionDeleted, StaleCursor
+from errors import BodyTooLarge, NotOwner, Overloaded, SessionDeleted, StaleCursor
 from logging_setup import configure_logging
 from memory import Memory
 from models import (
@@ -58,8 +59,11 @@ async def set_user_metadata(user_id: str, metadata: Document) -> None:
     await _memory().profiles.set(user_id, metadata)
 
 
-async def get_conversation_history(session_id: str) -> list[Entry]:
-    """Return the whole history of a session, the oldest message first; empty if there is none."""
+async def get_conversation_history(session_id: str) -> list[Entry] | AsyncGenerator[Sequence[Entry], None]:
+    """Return the whole history of a session, the oldest message first; empty if there is none.
+
+    A history of many megabytes is returned in parts, which are read while they are used.
+    """
     return await _memory().conversations.read_history(session_id)
 
 
@@ -93,20 +97,20 @@ async def initialize_memories(user_id: UserId, metadata: NewProfile) -> dict[str
 @router.get(
     "/conversations/{session_id}",
     response_model=ConversationHistory | ConversationSlice,
-    responses=error_responses(*COMMON_ERRORS, NotOwner, StaleCursor, SessionDeleted),
+    responses=error_responses(*COMMON_ERRORS, NotOwner, StaleCursor, SessionDeleted, Overloaded),
 )
 async def get_conversation(
-    memory: MemoryDep, session_id: SessionId, query: Annotated[ConversationQuery, Query()]
+    memory: MemoryDep, streams: StreamLimitDep, session_id: SessionId, query: Annotated[ConversationQuery, Query()]
 ) -> Response | ConversationSlice:
     """Return the whole history; with `last`, `before` or `turn_id` a part of it, and the state of the session."""
     if query.is_whole:
         if query.user_id is not None:
             await memory.conversations.check_owner(session_id, query.user_id)
-        return serializers.whole_history(await get_conversation_history(session_id))
+        return serializers.whole_history(await get_conversation_history(session_id), streams)
     part = await memory.conversations.read_part(
         session_id, query.count, query.cursor, user_id=query.user_id, turn_id=query.turn_id
     )
-    return serializers.conversation(session_id, part, query.turn_id)
+    return serializers.conversation(session_id, part, query.turn_id, streams)
 
 
 @router.post("/conversations/{session_id}", responses=error_responses(*COMMON_ERRORS, SessionDeleted, BodyTooLarge))
@@ -118,6 +122,7 @@ async def update_conversation(session_id: SessionId, history: NewHistory) -> dic
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    await app.state.memory.start()
     yield
     await app.state.memory.close()
 
@@ -131,6 +136,7 @@ def create_app(settings: Settings, *, sidecar_transport: SidecarTransport | None
         lifespan=_lifespan,
     )
     app.state.memory = Memory(settings, sidecar_transport or connect())
+    app.state.stream_limit = StreamLimit()
     add_error_handlers(app)
     app.include_router(router)
     app.include_router(routes.router)

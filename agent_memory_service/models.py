@@ -7,6 +7,7 @@ from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 from pydantic_core import to_json
 
+import clock
 from cursor import CURSOR_PATTERN, Cursor
 
 MAX_ENTRY_BYTES = 120_000
@@ -26,8 +27,9 @@ MAX_PART_MESSAGES = 1_000
 MAX_LISTED_SESSIONS = 100
 """Most sessions in one part of a list: their heads are read in one call."""
 
-# Dapr's paths and keys cannot have `/ ? # %` or the names `.` and `..`; `|` and `:` separate the parts of a key.
-_ID_CHARACTER = r"[^/\\?#%:|\s\x00-\x1f\x7f-\x9f]"
+# Dapr's paths and keys cannot have `/ ? # %` or the names `.` and `..`; `|` and `:` separate the parts of a key. Bytes
+# of a path that are not UTF-8 are decoded to U+FFFD, so ids with it could not be told apart.
+_ID_CHARACTER = r"[^/\\?#%:|\s\x00-\x1f\x7f-\x9f\ufffd]"
 _NOT_DOT = _ID_CHARACTER.replace("[^", "[^.")
 ID_PATTERN = rf"^(?:{_NOT_DOT}{_ID_CHARACTER}*|\.{_NOT_DOT}{_ID_CHARACTER}*|\.\.{_ID_CHARACTER}+)$"
 """What an id may be: the characters that Dapr's paths and this service's keys can have."""
@@ -44,7 +46,7 @@ ProfileField = Annotated[str, StringConstraints(max_length=MAX_PROFILE_FIELD_CHA
 
 def now() -> str:
     """Return the current time in UTC as ISO 8601, the tutorial's form."""
-    return datetime.now(UTC).isoformat()
+    return datetime.fromtimestamp(clock.now(), UTC).isoformat()
 
 
 class PartQuery(BaseModel):
@@ -142,7 +144,7 @@ class NewHistory(BaseModel):
 
     model_config = _example(history=[{"role": "user", "content": "Hello", "timestamp": "2026-01-01T12:00:00+00:00"}])
 
-    history: Annotated[list[NewEntry], Field(max_length=MAX_REPLACE_MESSAGES)] = []
+    history: Annotated[list[NewEntry], Field(max_length=MAX_REPLACE_MESSAGES, fail_fast=True)] = []
 
 
 class ProfileChange(BaseModel):
@@ -153,6 +155,15 @@ class ProfileChange(BaseModel):
     name: ProfileField | None = None
     preferred_style: ProfileField | None = None
     goal: ProfileField | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stop_at_the_first_unknown_field(cls, fields: object) -> object:
+        """Leave out all unknown fields but the first: pydantic would report each one, and a body may have 400,000."""
+        if not isinstance(fields, dict):
+            return fields
+        first_unknown = next((name for name in fields if name not in cls.model_fields), None)
+        return {name: value for name, value in fields.items() if name in cls.model_fields or name == first_unknown}
 
 
 class NewTurn(BaseModel):
@@ -166,7 +177,7 @@ class NewTurn(BaseModel):
 
     turn_id: Identifier
     user_id: Identifier
-    entries: Annotated[list[NewEntry], Field(min_length=1, max_length=MAX_TURN_MESSAGES)]
+    entries: Annotated[list[NewEntry], Field(min_length=1, max_length=MAX_TURN_MESSAGES, fail_fast=True)]
 
 
 class Message(ConversationEntry):
@@ -250,6 +261,7 @@ class Export(BaseModel):
     user_id: str
     profile: UserMetadata | None
     conversations: list[ExportedSession]
+    damaged: list[str] = Field(default=[], description="sessions that cannot be read whole; absent if there are none")
 
 
 class ErrorBody(BaseModel):

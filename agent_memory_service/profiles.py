@@ -1,12 +1,19 @@
-"""Users' profiles: the tutorial's documents. An empty document is the tombstone of an erased profile."""
+"""Users' profiles: the tutorial's documents. An empty document is the tombstone of an erased profile.
+
+Every write names the etag of the document it read. So a write that reaches the store late, after an erase, is refused.
+A tombstone never expires: the next profile is written over it, and on Redis a late TTL would then remove that profile.
+"""
 
 from collections.abc import Callable, Mapping
 
-from dapr_state import ABSENT_ETAG, DaprState
+from dapr_state import DaprState
 from documents import Document
 from keys import user_key
 from log.retry import KeyLocks, retry_until_written
-from log.sweeps import TOMBSTONE_TTL_SECONDS
+from store_traits import ABSENT
+
+TOMBSTONE: Document = {}
+"""What an erased profile leaves. The tutorial's code reads it as no profile."""
 
 
 def default_profile(user_id: str) -> Document:
@@ -26,13 +33,14 @@ class Profiles:
         stored = await self._state.get(user_key(user_id))
         return stored.value if stored else {}
 
+    async def etag(self, user_id: str) -> str | None:
+        """Return the etag of the stored profile, None if there is none. Raises StoreUnavailable."""
+        stored = await self._state.get(user_key(user_id))
+        return stored.etag if stored else None
+
     async def set(self, user_id: str, profile: Document) -> None:
-        """Store a profile and overwrite the one before. Raises StoreUnavailable."""
-
-        async def attempt() -> None:
-            await self._state.save(user_key(user_id), profile, etag=None)
-
-        await retry_until_written(self._locks.of(user_key(user_id)), attempt)
+        """Store a profile and overwrite the one before. Raises StoreConflict and StoreUnavailable."""
+        await self._compare_and_swap(user_id, lambda _: profile)
 
     async def change(self, user_id: str, changes: Mapping[str, str]) -> Document:
         """Change some fields of the profile, or of the default one, and return all of it.
@@ -41,29 +49,43 @@ class Profiles:
         """
         default = default_profile(user_id)
 
-        def changed(profile: Document) -> Document:
+        def changed(profile: Document | None) -> Document | None:
             return {**(profile or default), **changes} if changes else profile
 
         return await self._compare_and_swap(user_id, changed) or default
 
     async def erase(self, user_id: str) -> None:
-        """Write a tombstone over the profile: a change in flight then fails on the etag.
+        """Write a tombstone over the profile, also over an absent one: a write in flight then fails on the etag.
 
         Raises StoreConflict and StoreUnavailable.
         """
-        await self._compare_and_swap(user_id, lambda _: {}, TOMBSTONE_TTL_SECONDS)
+        await self._compare_and_swap(user_id, lambda _: TOMBSTONE)
 
-    async def _compare_and_swap(
-        self, user_id: str, change: Callable[[Document], Document], ttl_seconds: int | None = None
-    ) -> Document:
+    async def erase_unchanged(self, user_id: str, etag: str | None) -> None:
+        """Erase the profile if it still has this etag; None: if there still is none.
+
+        Raises StoreConflict and StoreUnavailable.
+        """
         key = user_key(user_id)
 
-        async def attempt() -> Document:
+        async def attempt() -> None:
             stored = await self._state.get(key)
-            before = stored.value if stored else {}
+            if (stored.etag if stored else None) == etag:
+                await self._state.save(key, TOMBSTONE, etag or ABSENT)
+
+        await retry_until_written(self._locks.of(key), attempt)
+
+    async def _compare_and_swap(
+        self, user_id: str, change: Callable[[Document | None], Document | None]
+    ) -> Document | None:
+        key = user_key(user_id)
+
+        async def attempt() -> Document | None:
+            stored = await self._state.get(key)
+            before = stored.value if stored else None
             after = change(before)
-            if after != before:
-                await self._state.save(key, after, stored.etag if stored else ABSENT_ETAG, ttl_seconds)
+            if after is not None and after != before:
+                await self._state.save(key, after, stored.etag if stored else ABSENT)
             return after
 
         return await retry_until_written(self._locks.of(key), attempt)

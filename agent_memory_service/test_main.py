@@ -68,7 +68,9 @@ def test_replace_hands_on_the_whole_history() -> None:
     write.assert_awaited_once_with("s", [ENTRY])
 
 
-@pytest.mark.parametrize("bad", ["a:b", "a|b", "a b", "a%3Fb", "a%23b", "a%25b", "a%5Cb", "a%00b", "a" * 129])
+@pytest.mark.parametrize(
+    "bad", ["a:b", "a|b", "a b", "a%3Fb", "a%23b", "a%25b", "a%5Cb", "a%00b", "%ff", "a%EF%BF%BD", "a" * 129]
+)
 def test_id_that_dapr_cannot_carry_is_refused(bad: str) -> None:
     """An id with a character that keys or paths cannot have is 422, with FastAPI's list and a code."""
     response = client.get(f"/memories/{bad}/export")

@@ -6,39 +6,50 @@ another attempt wrote. The session's head names the entry that counts (`listed`)
 
 import secrets
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
+from typing import cast
 
 from cursor import Cursor
 from documents import Document, Entry
 from keys import list_key, session_key
-from log.log_reader import Span
+from log.log_reader import UNREADABLE, Span
 from log.page_plan import Head
 from log.paged_log import PagedLog
+from log.sweeps import Sweeper
 from models import now
 
 
 @dataclass(frozen=True, slots=True)
 class ListedSession:
-    """A session of a user, with its head."""
+    """What a list shows of a session. The head is not kept: a list may have many, each of megabytes."""
 
     session_id: str
-    head: Head
+    created: str
+    last_activity: str
+    messages: int
+    first_words: str
 
 
 @dataclass(frozen=True, slots=True)
 class SessionsPart:
-    """Some of a user's sessions, the newest first. `before` is the entry number to continue at, None at the end."""
+    """Some of a user's sessions, the newest first. `before` is the entry number to continue at, None at the end.
+
+    `damaged` has the ids of listed sessions whose heads are unreadable.
+    """
 
     sessions: Sequence[ListedSession]
     before: int | None
     epoch: str
+    damaged: Sequence[str] = ()
 
 
 class UserSessions:
     """The lists of all users."""
 
-    def __init__(self, log: PagedLog) -> None:
+    def __init__(self, log: PagedLog, sweeper: Sweeper) -> None:
         self._log = log
+        self._sweeper = sweeper
 
     async def add(self, user_id: str, session_id: str) -> Document:
         """Add a session to the user's list.
@@ -48,7 +59,8 @@ class UserSessions:
         """
         listed, created = secrets.token_hex(8), now()
         entry = {"session_id": session_id, "timestamp": created, "turn_id": listed}
-        await self._log.append(list_key(user_id), listed, [entry], _no_fields)
+        appended = await self._log.append(list_key(user_id), listed, [entry], _same_fields)
+        self._sweeper.adopt(list_key(user_id), appended.recorded.head)
         return {"owner": user_id, "listed": listed, "created": created}
 
     async def part(self, user_id: str, before: Cursor | None, limit: int) -> SessionsPart | None:
@@ -58,6 +70,7 @@ class UserSessions:
         """
         end = before.number if before else None
         sessions: list[ListedSession] = []
+        damaged: list[str] = []
         while True:
             part = await self._log.read(list_key(user_id), _span(end, limit))
             if part is None or part.head.deleted:
@@ -66,21 +79,25 @@ class UserSessions:
                 before.check(part.head.epoch)
             live = await self._live(user_id, part.entries)
             for number in range(part.first + len(part.entries) - 1, part.first - 1, -1):
-                if session := live[number - part.first]:
+                session = live[number - part.first]
+                if isinstance(session, ListedSession):
                     sessions.append(session)
+                elif session:
+                    damaged.append(session)
                 if len(sessions) == limit:
-                    return SessionsPart(sessions, number or None, part.head.epoch)
+                    return SessionsPart(sessions, number or None, part.head.epoch, damaged)
             if part.first == 0:
-                return SessionsPart(sessions, None, part.head.epoch)
+                return SessionsPart(sessions, None, part.head.epoch, damaged)
             end = part.first
 
-    async def _live(self, user_id: str, entries: Sequence[Entry]) -> list[ListedSession | None]:
-        """Return the session of each entry, None for an entry that does not count."""
-        heads = await self._log.heads([session_key(entry["session_id"]) for entry in entries])
-        return [
-            ListedSession(entry["session_id"], head) if head is not None and _counts(head, user_id, entry) else None
-            for entry, head in zip(entries, heads, strict=True)
-        ]
+    async def _live(self, user_id: str, entries: Sequence[Entry]) -> list[ListedSession | str | None]:
+        """Return the session of each entry: its id if its head is unreadable, None if the entry does not count."""
+        live: list[ListedSession | str | None] = []
+        async with aclosing(self._log.heads([session_key(entry["session_id"]) for entry in entries])) as parts:
+            async for heads in parts:
+                following = entries[len(live) : len(live) + len(heads)]
+                live += [_listed(user_id, entry, head) for entry, head in zip(following, heads, strict=True)]
+        return live
 
 
 def _span(end: int | None, limit: int) -> Span:
@@ -93,10 +110,25 @@ def _span(end: int | None, limit: int) -> Span:
     return span
 
 
+def _listed(user_id: str, entry: Entry, head: Head | None) -> ListedSession | str | None:
+    if head is UNREADABLE:
+        return entry["session_id"]
+    if head is None or not _counts(head, user_id, entry):
+        return None
+    created = cast(str, head.fields["created"])
+    return ListedSession(
+        session_id=entry["session_id"],
+        created=created,
+        last_activity=head.history[-1]["timestamp"] if head.history else created,
+        messages=head.total,
+        first_words=cast(str, head.fields["first_words"]) if head.total else "",
+    )
+
+
 def _counts(head: Head, user_id: str, entry: Entry) -> bool:
     return head.fields.get("owner") == user_id and head.fields.get("listed") == entry["turn_id"]
 
 
-async def _no_fields(_: Head | None) -> Document:
-    """Admit every entry: a list has no fields of its own, and the first turn after an erase starts it again."""
-    return {}
+async def _same_fields(head: Head | None) -> Document:
+    """Admit every entry. An erase that is under way has a field in the list; it stays. A tombstone has none."""
+    return head.fields if head else {}

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.json_stream import StreamLimit
 from memory import Memory
 
 
@@ -14,3 +15,11 @@ async def _memory(request: Request) -> Memory:
 
 
 MemoryDep = Annotated[Memory, Depends(_memory)]
+
+
+async def _stream_limit(request: Request) -> StreamLimit:
+    limit: StreamLimit = request.app.state.stream_limit
+    return limit
+
+
+StreamLimitDep = Annotated[StreamLimit, Depends(_stream_limit)]

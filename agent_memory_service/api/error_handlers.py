@@ -8,14 +8,26 @@ from fastapi.responses import JSONResponse
 from pydantic_core import to_jsonable_python
 from starlette.exceptions import HTTPException
 
-from errors import BodyTooLarge, InvalidRequest, MethodNotAllowed, NotFound, ServiceError
+from errors import (
+    BodyTooLarge,
+    BodyTooSlow,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    Overloaded,
+    ServiceError,
+)
 
 _FRAMEWORK_ERRORS: dict[int, type[ServiceError]] = {
-    error.status: error for error in (NotFound, MethodNotAllowed, BodyTooLarge)
+    error.status: error for error in (NotFound, MethodNotAllowed, BodyTooSlow, BodyTooLarge, Overloaded)
 }
-"""The errors that Starlette raises as HTTPException, by status."""
+"""The errors that are raised as HTTPException, by status: those of Starlette and of the reading of a body."""
 _NOT_SENT_BACK = {"input", "ctx"}
 """Parts of a validation error that are left out: the client has the input, and it may be long."""
+MAX_REPORTED_FIELDS = 20
+"""Most invalid fields that a 422 lists: more than any form has. A body can have 400,000 of them."""
+MAX_REPORTED_CHARS = 200
+"""Longest text of a reported field, in characters. The name of an unknown field is the client's and may be long."""
 
 
 def error_response(error: ServiceError) -> JSONResponse:
@@ -40,13 +52,22 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def validation_error(_: Request, error: RequestValidationError) -> JSONResponse:
-        return _invalid_request(
-            [{name: value for name, value in item.items() if name not in _NOT_SENT_BACK} for item in error.errors()]
-        )
+        return _invalid_request([_reported(item) for item in error.errors()[:MAX_REPORTED_FIELDS]])
 
     @app.exception_handler(Exception)
     async def internal_error(_: Request, error: Exception) -> JSONResponse:
         return error_response(ServiceError())
+
+
+def _reported(item: Mapping[str, object]) -> dict[str, object]:
+    """Return what the client gets of one validation error."""
+    return {name: _shortened(value) for name, value in item.items() if name not in _NOT_SENT_BACK}
+
+
+def _shortened(value: object) -> object:
+    if isinstance(value, tuple | list):
+        return [_shortened(part) for part in value]
+    return value[:MAX_REPORTED_CHARS] if isinstance(value, str) else value
 
 
 def _invalid_request(fields: Sequence[Mapping[str, object]]) -> JSONResponse:

@@ -4,17 +4,15 @@ from secrets import compare_digest
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import trace_context
+from api.bodies import MAX_BODY_BYTES, Body, HeldBytes
 from api.error_handlers import error_response
 from errors import BodyTooLarge, Unauthorized
 
 OPEN_PATHS = "/health/"
 """Prefix of the paths that need no token: the probes of a platform do not have it."""
-MAX_BODY_BYTES = 4 * 1024 * 1024
-"""Largest request body, in bytes: Dapr passes on no more, neither to an app nor to its store."""
 
 
 class RequireAppToken:
@@ -38,19 +36,24 @@ class RequireAppToken:
 
 
 class BodyLimit:
-    """Refuses request bodies above MAX_BODY_BYTES."""
+    """Refuses request bodies that are too large, arrive too slowly, or exceed what all requests may hold together."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._held = HeldBytes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or respond with 413."""
+        """Pass the request on, or respond with 413, 408 or 503."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif int(Headers(scope=scope).get("content-length", 0)) > MAX_BODY_BYTES:
             await error_response(BodyTooLarge())(scope, receive, send)
         else:
-            await self._app(scope, _limited(receive), send)
+            body = Body(receive, self._held)
+            try:
+                await self._app(scope, body.receive, send)
+            finally:
+                body.release()
 
 
 class TraceContext:
@@ -65,19 +68,3 @@ class TraceContext:
             headers = Headers(scope=scope)
             trace_context.enter(headers.get("traceparent"), headers.get("tracestate"))
         await self._app(scope, receive, send)
-
-
-def _limited(receive: Receive) -> Receive:
-    """Count the bytes of a body: its length may not be stated in a header."""
-    size = 0
-
-    async def counted() -> Message:
-        nonlocal size
-        message = await receive()
-        size += len(message.get("body", b""))
-        if size > MAX_BODY_BYTES:
-            # FastAPI turns any other exception that is raised while it reads a body into a 400.
-            raise HTTPException(BodyTooLarge.status)
-        return message
-
-    return counted

@@ -8,7 +8,9 @@ from errors import (
     InvalidRequest,
     ServiceError,
     StoreConflict,
+    StoreRefusesWrites,
     StoreUnavailable,
+    StoreUnsuitable,
     Unauthorized,
 )
 from models import AppendedTurn, ErrorBody
@@ -16,7 +18,16 @@ from models import AppendedTurn, ErrorBody
 Responses = dict[int | str, dict[str, Any]]
 """FastAPI's own type of `responses=`."""
 
-COMMON_ERRORS = (Unauthorized, InvalidRequest, ServiceError, HistoryDamaged, StoreUnavailable, StoreConflict)
+COMMON_ERRORS = (
+    Unauthorized,
+    InvalidRequest,
+    ServiceError,
+    HistoryDamaged,
+    StoreUnavailable,
+    StoreConflict,
+    StoreRefusesWrites,
+    StoreUnsuitable,
+)
 """The errors of every route that uses the store."""
 
 REPLAYED_TURN: Responses = {

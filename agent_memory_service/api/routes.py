@@ -5,15 +5,18 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from api import serializers
-from api.dependencies import MemoryDep
+from api.dependencies import MemoryDep, StreamLimitDep
 from api.openapi import COMMON_ERRORS, REPLAYED_TURN, error_responses
 from errors import (
     BodyTooLarge,
     NotOwner,
+    Overloaded,
     SessionDeleted,
     SessionUnknown,
     StaleCursor,
+    StoreRefusesWrites,
     StoreUnavailable,
+    StoreUnsuitable,
     SummaryConflict,
 )
 from models import (
@@ -50,11 +53,13 @@ async def append_turn(memory: MemoryDep, session_id: SessionId, turn: NewTurn, r
 
 @router.put(
     "/conversations/{session_id}/summary",
-    responses=error_responses(*COMMON_ERRORS, SessionUnknown, SummaryConflict, SessionDeleted, BodyTooLarge),
+    responses=error_responses(*COMMON_ERRORS, NotOwner, SessionUnknown, SummaryConflict, SessionDeleted, BodyTooLarge),
 )
-async def put_summary(memory: MemoryDep, session_id: SessionId, offer: SummaryOffer) -> Summary:
+async def put_summary(
+    memory: MemoryDep, session_id: SessionId, offer: SummaryOffer, user_id: UserIdQuery = None
+) -> Summary:
     """Store a summary of the first `through` messages. It must cover at least as many as the stored one."""
-    await memory.conversations.summarize(session_id, offer)
+    await memory.conversations.summarize(session_id, offer, user_id)
     return Summary(text=offer.text, through=offer.through)
 
 
@@ -79,10 +84,10 @@ async def list_conversations(
     return serializers.session_page(await memory.sessions.part(user_id, query.cursor, query.limit))
 
 
-@router.get("/memories/{user_id}/export", responses=error_responses(*COMMON_ERRORS))
-async def export_memories(memory: MemoryDep, user_id: UserId) -> Export:
+@router.get("/memories/{user_id}/export", response_model=Export, responses=error_responses(*COMMON_ERRORS, Overloaded))
+async def export_memories(memory: MemoryDep, streams: StreamLimitDep, user_id: UserId) -> Response:
     """Return everything that is stored of a user."""
-    return serializers.export(await memory.exporter.export(user_id))
+    return serializers.export(await memory.exporter.export(user_id), streams)
 
 
 @router.delete("/memories/{user_id}", status_code=204, responses=error_responses(*COMMON_ERRORS))
@@ -97,8 +102,8 @@ async def live() -> dict[str, str]:
     return {"status": "live"}
 
 
-@router.get("/health/ready", responses=error_responses(StoreUnavailable))
+@router.get("/health/ready", responses=error_responses(StoreUnavailable, StoreRefusesWrites, StoreUnsuitable))
 async def ready(memory: MemoryDep) -> dict[str, str]:
-    """Return 200 while the store responds through the sidecar."""
+    """Return 200 while a write would succeed. It writes only if no other write showed that."""
     await memory.readiness.check()
     return {"status": "ready"}

@@ -1,22 +1,21 @@
 """From what the memory returns to the bodies of responses."""
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 
 from fastapi import Response
 from pydantic_core import to_json
 
+from api.json_stream import JSONStream, StreamLimit
 from cursor import Cursor
 from documents import Entry
-from export import UserData
-from log.log_reader import Slice
+from export import SessionData, UserData
+from log.log_reader import Slice, SliceStream
 from log.page_plan import Head
 from log.paged_log import Appended
 from models import (
     AppendedTurn,
     ConversationSlice,
-    Export,
-    ExportedSession,
     Message,
     RecordedTurn,
     SessionInfo,
@@ -33,12 +32,21 @@ def messages(entries: Sequence[Entry]) -> list[Message]:
     return [Message.model_validate(entry) for entry in entries]
 
 
-def whole_history(history: Sequence[Entry]) -> Response:
+def tutorial_message(entry: Entry) -> Mapping[str, str | None]:
+    """A message in the tutorial's form."""
+    return {"role": entry["role"], "content": entry["content"], "timestamp": entry.get("timestamp") or now()}
+
+
+def message(entry: Entry) -> Mapping[str, str | None]:
+    """A message as `Message` has it. Of long histories no model is made of each message."""
+    return {**tutorial_message(entry), "turn_id": entry.get("turn_id")}
+
+
+def whole_history(history: Sequence[Entry] | AsyncGenerator[Sequence[Entry], None], limit: StreamLimit) -> Response:
     """A whole history in the tutorial's form. It is written as JSON at once: it may have 100,000 messages."""
-    shown = [
-        {"role": it["role"], "content": it["content"], "timestamp": it.get("timestamp") or now()} for it in history
-    ]
-    return Response(to_json({"history": shown}), media_type="application/json")
+    if isinstance(history, Sequence):
+        return Response(to_json({"history": list(map(tutorial_message, history))}), media_type="application/json")
+    return JSONStream(_object("history", _items(history, tutorial_message), {}), limit)
 
 
 def summary(head: Head) -> Summary | None:
@@ -52,21 +60,26 @@ def cursor(number: int | None, epoch: str) -> str | None:
     return Cursor(number, epoch).format() if number else None
 
 
-def conversation(session_id: str, part: Slice | None, turn_id: str | None) -> ConversationSlice:
+def conversation(
+    session_id: str, part: Slice | SliceStream | None, turn_id: str | None, limit: StreamLimit
+) -> ConversationSlice | Response:
     """A part of a session; empty if there is no such session."""
     if part is None:
         return ConversationSlice(
             session_id=session_id, history=messages(()), total=0, epoch=None, summary=None, before=None, turn=None
         )
-    return ConversationSlice(
+    shown = ConversationSlice(
         session_id=session_id,
-        history=messages(part.entries),
+        history=messages(part.entries if isinstance(part, Slice) else ()),
         total=part.head.total,
         epoch=part.head.epoch,
         summary=summary(part.head),
         before=cursor(part.first, part.head.epoch),
         turn=recorded_turn(turn_id, part.recorded) if turn_id and part.recorded else None,
     )
+    if isinstance(part, Slice):
+        return shown
+    return JSONStream(_object("history", _items(part.parts, message), shown.model_dump(exclude={"history"})), limit)
 
 
 def recorded_turn(turn_id: str, turn: Slice) -> RecordedTurn:
@@ -98,31 +111,66 @@ def session_page(part: SessionsPart | None) -> SessionPage:
 
 def session_info(session: ListedSession) -> SessionInfo:
     """One session in a list."""
-    head = session.head
-    created = cast(str, head.fields["created"])
     return SessionInfo(
         session_id=session.session_id,
-        created=created,
-        last_activity=head.history[-1]["timestamp"] if head.history else created,
-        messages=head.total,
-        first_words=cast(str, head.fields["first_words"]) if head.total else "",
+        created=session.created,
+        last_activity=session.last_activity,
+        messages=session.messages,
+        first_words=session.first_words,
     )
 
 
-def export(data: UserData) -> Export:
-    """Everything that is stored of a user."""
-    return Export(
-        user_id=data.user_id,
-        profile=UserMetadata.model_validate(data.profile) if data.profile else None,
-        conversations=[exported_session(session_id, history) for session_id, history in data.sessions],
-    )
+def export(data: UserData, limit: StreamLimit) -> Response:
+    """Everything that is stored of a user, in the form of `Export`. It is sent while it is read."""
+    return JSONStream(_export(data), limit)
 
 
-def exported_session(session_id: str, history: Slice) -> ExportedSession:
-    """One session with everything that is stored of it."""
-    return ExportedSession(
-        session_id=session_id,
-        created=cast(str, history.head.fields["created"]),
-        summary=summary(history.head),
-        history=messages(history.entries),
-    )
+async def _export(data: UserData) -> AsyncGenerator[bytes, None]:
+    profile = UserMetadata.model_validate(data.profile) if data.profile else None
+    yield to_json({"user_id": data.user_id, "profile": profile, "conversations": []})[: -len("]}")]
+    async with aclosing(_sessions(data)) as pieces:
+        async for piece in pieces:
+            yield piece
+    yield b"]" + (b',"damaged":' + to_json(data.damaged) if data.damaged else b"") + b"}"
+
+
+async def _sessions(data: UserData) -> AsyncGenerator[bytes, None]:
+    """The sessions of a user as items of a JSON list."""
+    comma = b""
+    async with aclosing(data.sessions) as sessions:
+        async for session in sessions:
+            yield comma
+            async with aclosing(_session(session)) as pieces:
+                async for piece in pieces:
+                    yield piece
+            comma = b","
+
+
+def _session(session: SessionData) -> AsyncGenerator[bytes, None]:
+    """One session in the form of `ExportedSession`."""
+    created, about = session.head.fields["created"], summary(session.head)
+    fields = {"session_id": session.session_id, "created": created, "summary": about}
+    return _object("history", _items(session.parts, message), fields)
+
+
+async def _object(
+    name: str, items: AsyncGenerator[bytes, None], fields: Mapping[str, object]
+) -> AsyncGenerator[bytes, None]:
+    """A JSON object with a long list, `name`, and some more `fields`."""
+    async with aclosing(items):
+        yield to_json({**fields, name: []})[: -len("]}")]
+        async for piece in items:
+            yield piece
+        yield b"]}"
+
+
+async def _items(
+    parts: AsyncGenerator[Sequence[Entry], None], form: Callable[[Entry], Mapping[str, str | None]]
+) -> AsyncGenerator[bytes, None]:
+    """Entries as items of a JSON list, each in the given form."""
+    comma = b""
+    async with aclosing(parts):
+        async for part in parts:
+            if part:
+                yield comma + to_json(list(map(form, part)))[1:-1]
+                comma = b","

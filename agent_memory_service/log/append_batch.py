@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import clock
 from documents import Document, Entry
 from errors import ServiceError
 from log import page_plan, recent_ids
@@ -67,7 +68,7 @@ class AppendBatch:
         Raises what `admit` of the first append raises.
         """
         batched = start = page_plan.open_head(head)
-        room = page_plan.HEAD_MIN_ENTRIES
+        room, now = page_plan.HEAD_MIN_ENTRIES, clock.now()
         for append in [self._first, *(append for append in self._waiting if append is not self._first)]:
             if len(append.entries) > room:
                 break
@@ -78,9 +79,9 @@ class AppendBatch:
             append.replayed = remembered and not append.attempted
             if not remembered:
                 append.attempted = True
-                batched = page_plan.with_entries(batched, append.entry_id, append.entries, fields)
+                batched = page_plan.with_entries(batched, append.entry_id, append.entries, fields, now)
                 room -= len(append.entries)
-        return None if batched is start else page_plan.sealing_write(self._key, batched)
+        return None if batched is start else page_plan.sealing_write(self._key, start, batched)
 
     async def _admit(self, append: PendingAppend, head: Head | None) -> Document | None:
         """Return the fields that the head gets with the append, None if the append is refused."""

@@ -21,7 +21,12 @@ HEAD_MIN_ENTRIES = 20
 TUTORIAL_EPOCH = "0"
 """The epoch of a document without one: the tutorial's code wrote it."""
 
-_HEAD_FIELDS = {"history", "sealed", "epoch", "turns", "was", "deleted"}
+REMEMBERED_EPOCH_SECONDS = 10
+"""How long a head remembers a replaced epoch, in seconds: longer than the deadline of the replace that began it."""
+MAX_REMEMBERED_EPOCHS = 64
+"""Replaced epochs that a head remembers at most: 1 KB of it."""
+
+_HEAD_FIELDS = {"history", "sealed", "epoch", "announced", "epochs", "turns", "was", "deleted"}
 
 
 class RetiredEpoch(NamedTuple):
@@ -31,18 +36,31 @@ class RetiredEpoch(NamedTuple):
     pages: int
 
 
+class PastEpoch(NamedTuple):
+    """An epoch that was replaced, and when, in seconds since 1970."""
+
+    epoch: str
+    at: int
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """The head of a log.
 
-    `history` has the newest entries; `sealed` counts the entries in pages. `retired_epochs` (stored as `was`) names the
-    epochs whose pages are not swept yet. `recent_ids` (stored as `turns`) has the entry ids of the last appends. A
-    `deleted` head is a tombstone. `fields` belong to the user of the log.
+    `history` has the newest entries; `sealed` counts the entries in pages. `announced` is the number of pages of this
+    epoch that may be in the store: nobody writes a page before a head has announced it. `recent_ids` (stored as
+    `turns`) has the entry ids of the last appends. `past_epochs` (stored as `epochs`) names the epochs that were
+    replaced lately, each with its time. A `deleted` head is a tombstone. `fields` belong to the user of the log.
+
+    `retired_epochs` (stored as `was`) is read from heads of this service's first version only. It names epochs whose
+    pages that version has not swept yet.
     """
 
     history: Sequence[Entry] = ()
     sealed: int = 0
     epoch: str = TUTORIAL_EPOCH
+    announced: int = 0
+    past_epochs: tuple[PastEpoch, ...] = ()
     recent_ids: str = recent_ids.EMPTY
     retired_epochs: tuple[RetiredEpoch, ...] = ()
     deleted: bool = False
@@ -54,21 +72,22 @@ class Head:
         return self.sealed + len(self.history)
 
     @property
-    def retired_with_own(self) -> tuple[RetiredEpoch, ...]:
-        """The retired epochs of the head that ends this head's epoch.
-
-        Another writer may have written pages from all of `history` and crashed, so these pages count too.
-        """
-        return (*self.retired_epochs, RetiredEpoch(self.epoch, self.total // PAGE_ENTRIES + 1))
+    def own_pages(self) -> tuple[RetiredEpoch, ...]:
+        """This head's epoch with the pages that it may have; empty if it has none."""
+        return (RetiredEpoch(self.epoch, self.announced),) if self.announced else ()
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """What one attempt writes: first the pages, then the head. Only the head's write decides."""
+    """What one attempt writes: first the pages, then the head. Only the head's write decides.
+
+    An `announces` write changes nothing but the number of announced pages. The attempt goes on after it.
+    """
 
     head: Head
     pages: Sequence[tuple[str, Document]] = ()
     ttl_seconds: int | None = None
+    announces: bool = False
 
 
 def new_epoch() -> str:
@@ -78,15 +97,34 @@ def new_epoch() -> str:
 
 def parse(document: Document) -> Head:
     """Read a head from its document. A document of the tutorial's code is a head too."""
+    history = cast(list[Entry], document.get("history") or [])
+    sealed = cast(int, document.get("sealed", 0))
+    deleted = bool(document.get("deleted", False))
     return Head(
-        history=cast(list[Entry], document.get("history") or []),
-        sealed=cast(int, document.get("sealed", 0)),
+        history=history,
+        sealed=sealed,
         epoch=cast(str, document.get("epoch", TUTORIAL_EPOCH)),
+        announced=_announced(cast(int | None, document.get("announced")), sealed, len(history), deleted),
+        past_epochs=tuple(PastEpoch(*item) for item in cast(list[tuple[str, int]], document.get("epochs", []))),
         recent_ids=cast(str, document.get("turns", recent_ids.EMPTY)),
         retired_epochs=tuple(RetiredEpoch(*item) for item in cast(list[tuple[str, int]], document.get("was", []))),
-        deleted=bool(document.get("deleted", False)),
+        deleted=deleted,
         fields={name: value for name, value in document.items() if name not in _HEAD_FIELDS},
     )
+
+
+def _announced(stored: int | None, sealed: int, in_head: int, deleted: bool) -> int:
+    """Return how many pages a stored head's epoch may have.
+
+    The tutorial's code and this service's first version announce nothing; a replica of that version may have sealed
+    as many entries as the head had, and may also seal more than this version announced.
+    """
+    if deleted:
+        return stored or 0
+    without_announcement = (sealed + in_head) // PAGE_ENTRIES + 1
+    if stored is None:
+        return without_announcement
+    return max(stored, without_announcement) if sealed else stored
 
 
 def document(head: Head) -> Document:
@@ -96,7 +134,10 @@ def document(head: Head) -> Document:
         "history": cast(list[JSON], list(head.history)),
         "sealed": head.sealed,
         "epoch": head.epoch,
+        "announced": head.announced,
     }
+    if head.past_epochs:
+        stored["epochs"] = [[epoch, at] for epoch, at in head.past_epochs]
     if head.recent_ids != recent_ids.EMPTY:
         stored["turns"] = head.recent_ids
     if head.retired_epochs:
@@ -113,16 +154,36 @@ def open_head(head: Head | None) -> Head:
     return head
 
 
-def with_entries(head: Head, entry_id: str, entries: Sequence[Entry], fields: Document) -> Head:
+def with_entries(head: Head, entry_id: str, entries: Sequence[Entry], fields: Document, now: float) -> Head:
     """Return the head with the entries of one append added and with new `fields`."""
-    ids = recent_ids.add(head.recent_ids, entry_id, len(entries))
-    return replace(head, history=[*head.history, *entries], recent_ids=ids, fields=fields)
+    return replace(
+        head,
+        history=[*head.history, *entries],
+        recent_ids=recent_ids.add(head.recent_ids, entry_id, len(entries)),
+        past_epochs=_remembered(head.past_epochs, now),
+        fields=fields,
+    )
 
 
-def sealing_write(key: str, head: Head) -> Write:
-    """Return the write of a head that got new entries: full pages are moved out of it first."""
-    pages = full_pages(head)
-    return Write(without_pages(head, pages), oldest_pages(key, head, pages))
+def sealing_write(key: str, before: Head, grown: Head) -> Write:
+    """Return the write of a head that got new entries: full pages are moved out of it first.
+
+    `before` is the head as it was read. If it does not announce these pages, the write announces them and no more.
+    A head that is about to be full announces the next pages, so ordinary appends need no such write.
+    """
+    count = full_pages(grown)
+    needed = grown.sealed // PAGE_ENTRIES + count
+    if count and needed > before.announced:
+        return Write(replace(before, announced=needed), announces=True)
+    left = without_pages(grown, count)
+    return Write(replace(left, announced=max(before.announced, _pages_soon(left))), oldest_pages(key, grown, count))
+
+
+def _pages_soon(head: Head) -> int:
+    """Return the number of pages that the next append may make; 0 if the head has far to go."""
+    if len(head.history) <= HEAD_MIN_ENTRIES:
+        return 0
+    return -(-(head.total - PAGE_ENTRIES) // PAGE_ENTRIES)
 
 
 def full_pages(head: Head) -> int:
@@ -151,10 +212,23 @@ def oldest_pages(key: str, head: Head, count: int) -> list[tuple[str, Document]]
     ]
 
 
-def replacement(head: Head | None, entries: Sequence[Entry], fields: Document) -> Head:
+def replacement(head: Head | None, entries: Sequence[Entry], fields: Document, now: float) -> Head:
     """Return the head of a new epoch that has all of `entries`. Later appends move them to pages."""
-    retired = head.retired_with_own if head else ()
-    return Head(history=entries, epoch=new_epoch(), retired_epochs=retired, fields=fields)
+    past = (*head.past_epochs, PastEpoch(head.epoch, int(now))) if head else ()
+    return Head(history=entries, epoch=new_epoch(), past_epochs=_remembered(past, now), fields=fields)
+
+
+def _remembered(past: tuple[PastEpoch, ...], now: float) -> tuple[PastEpoch, ...]:
+    """Return the past epochs that a head still remembers."""
+    return tuple(epoch for epoch in past if epoch.at > now - REMEMBERED_EPOCH_SECONDS)[-MAX_REMEMBERED_EPOCHS:]
+
+
+def rewritten_list(head: Head, entries: Sequence[Entry]) -> Head:
+    """Return the head of a new epoch that has only `entries` of a log, of which each append added one."""
+    ids = recent_ids.EMPTY
+    for entry in entries[-recent_ids.REMEMBERED_APPENDS :]:
+        ids = recent_ids.add(ids, entry["turn_id"], 1)
+    return Head(history=entries, epoch=new_epoch(), recent_ids=ids)
 
 
 def with_field(head: Head, name: str, value: JSON) -> Head:
@@ -162,19 +236,13 @@ def with_field(head: Head, name: str, value: JSON) -> Head:
     return replace(head, fields={**head.fields, name: value})
 
 
-def tombstone(head: Head) -> Head:
-    """Return the tombstone of a deleted log. It has the epochs to sweep and nothing else."""
-    return Head(epoch=head.epoch, retired_epochs=head.retired_with_own, deleted=True)
+def tombstone(head: Head | None) -> Head:
+    """Return the tombstone of a deleted log, or of one that never was. It says how many pages may be there."""
+    if head is None:
+        return Head(epoch=new_epoch(), deleted=True)
+    return Head(epoch=head.epoch, announced=head.announced, deleted=True)
 
 
-def readable_tombstone(head: Head) -> Head:
-    """Return a tombstone that has its entries until it is swept, so that an interrupted erase can read them again."""
-    return replace(head, retired_epochs=head.retired_with_own, deleted=True)
-
-
-def after_sweep(head: Head, swept: Sequence[RetiredEpoch]) -> Head:
-    """Return the head without the epochs that were swept. A tombstone without any epoch left loses its content."""
-    left = tuple(epoch for epoch in head.retired_epochs if epoch not in swept)
-    if head.deleted and not left:
-        return Head(epoch=head.epoch, deleted=True)
-    return replace(head, retired_epochs=left)
+def without_retired_epochs(head: Head) -> Head:
+    """Return the head without the epochs that this service's first version left to sweep."""
+    return replace(head, retired_epochs=())

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
-from dapr_state import ABSENT_ETAG, DaprState
+from dapr_state import DaprState
 from documents import Entry
 from errors import StoreConflict
 from log import page_plan, recent_ids
@@ -12,6 +12,7 @@ from log.append_batch import Admit, AppendBatch, PendingAppend, WaitingAppends
 from log.log_reader import READ_ATTEMPTS, LogReader, Slice
 from log.page_plan import Head, Write
 from log.retry import KeyLocks, retry_until_written
+from store_traits import ABSENT
 
 Decide: TypeAlias = Callable[[Head | None], Awaitable[Write | None]]
 """Returns what to write, given the head. None: nothing is to be done, or an earlier attempt did it."""
@@ -56,7 +57,7 @@ class PagedLog(LogReader):
             recorded = await self._recorded(key, head, place)
             if recorded is not None:
                 return Appended(recorded, append.replayed or list(recorded.entries) != list(entries))
-            await self._newer_head(key, head)
+            await self.newer_head(key, head)
         raise StoreConflict
 
     async def _append(self, key: str, append: PendingAppend) -> Head:
@@ -77,19 +78,21 @@ class PagedLog(LogReader):
             return await retry_until_written(self._locks.of(key), attempt)
 
     async def _attempt(self, key: str, written: WrittenPages, decide: Decide) -> Head | None:
-        """Read, decide and write once."""
-        stored = await self._state.get(key)
-        head = page_plan.parse(stored.value) if stored else None
-        await self._remove_orphans(written, head)
-        write = await decide(head)
-        if write is None:
-            return head
-        if write.pages:
-            written.setdefault(write.head.epoch, []).extend(page for page, _ in write.pages)
-            await self._state.save_all(write.pages)
-        etag = stored.etag if stored else ABSENT_ETAG
-        await self._state.save(key, page_plan.document(write.head), etag, write.ttl_seconds)
-        return write.head
+        """Read, decide and write once. Pages that the head does not announce yet take a second round."""
+        while True:
+            stored = await self._state.get(key)
+            head = page_plan.parse(stored.value) if stored else None
+            await self._remove_orphans(written, head)
+            write = await decide(head)
+            if write is None:
+                return head
+            if write.pages:
+                written.setdefault(write.head.epoch, []).extend(page for page, _ in write.pages)
+                await self._state.save_all(write.pages)
+            etag = stored.etag if stored else ABSENT
+            await self._state.save(key, page_plan.document(write.head), etag, write.ttl_seconds)
+            if not write.announces:
+                return write.head
 
     async def _remove_orphans(self, written: WrittenPages, head: Head | None) -> None:
         """Remove the pages that this operation wrote for epochs that have ended, and no others."""

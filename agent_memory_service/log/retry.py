@@ -7,7 +7,7 @@ from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from dapr_state import EtagMismatch, WriteUncertain
-from errors import StoreConflict, StoreUnavailable
+from errors import StoreConflict, StoreRefusesWrites, StoreUnavailable
 
 DEADLINE_SECONDS = 2.5
 """Limit of one operation with all its retries, in seconds. A failure is reported within three seconds."""
@@ -17,6 +17,10 @@ FIRST_BACKOFF_SECONDS = 0.005
 """Longest pause before the first retry, in seconds: a few times the 1 to 2 ms of a write."""
 MAX_BACKOFF_SECONDS = 0.1
 """Longest pause before any retry, in seconds, so that the deadline has room for many attempts."""
+
+MAX_REFUSALS = 4
+"""Refusals in a row after which the store is taken to refuse writes. One may be of a store that stalled; a writer that
+lost a race reads another etag before its next attempt."""
 
 T = TypeVar("T")
 
@@ -36,10 +40,12 @@ async def retry_until_written(lock: asyncio.Lock, attempt: Callable[[], Awaitabl
     """Run `attempt` under `lock` until its write is known to be done, within DEADLINE_SECONDS.
 
     An attempt must start with a read, to find what an earlier attempt wrote. Between attempts there is exponential
-    backoff with full jitter. A failed read is not retried. Raises StoreConflict if the last attempt lost against
-    another writer, otherwise StoreUnavailable.
+    backoff with full jitter. A failed read is not retried. Raises StoreRefusesWrites if reads succeed and the store
+    refuses the write again and again although nobody else changed the key; at the deadline StoreConflict if the last
+    attempt lost against another writer, otherwise StoreUnavailable.
     """
     failure: EtagMismatch | WriteUncertain | None = None
+    refusals = 0
     backoff = FIRST_BACKOFF_SECONDS
     try:
         async with asyncio.timeout(DEADLINE_SECONDS), lock:
@@ -47,8 +53,18 @@ async def retry_until_written(lock: asyncio.Lock, attempt: Callable[[], Awaitabl
                 try:
                     return await attempt()
                 except (EtagMismatch, WriteUncertain) as error:
+                    refusals = refusals + 1 if _same_refusal(failure, error) else 1
+                    if refusals == MAX_REFUSALS:
+                        raise StoreRefusesWrites from error
                     failure = error
                 await asyncio.sleep(random.uniform(0, backoff))
                 backoff = min(2 * backoff, MAX_BACKOFF_SECONDS)
     except TimeoutError:
         raise (StoreConflict() if isinstance(failure, EtagMismatch) else StoreUnavailable()) from failure
+
+
+def _same_refusal(last: Exception | None, error: EtagMismatch | WriteUncertain) -> bool:
+    """Whether both attempts were refused, on the same state of the key."""
+    if isinstance(error, EtagMismatch):
+        return isinstance(last, EtagMismatch) and last.etag == error.etag
+    return error.refused and isinstance(last, WriteUncertain) and last.refused

@@ -1,86 +1,103 @@
 """Sweeps: removing the pages of epochs that ended.
 
-The first sweep runs within the request that needs it. A second one runs later, in the background: a writer of the ended
-epoch may still write a page after the first sweep. Until then the head keeps the name of the epoch, and a tombstone
-gets no TTL.
+The first sweep runs within the request that ends an epoch. Others follow on a schedule of the due list, also if this
+process dies: a write that was on its way may reach the store minutes later, and the next sweep removes it.
 """
 
-import asyncio
-import logging
-from collections.abc import Sequence
+from collections.abc import Iterable
 
+from background_tasks import BackgroundTasks
 from dapr_state import DaprState
-from errors import ServiceError
 from keys import page_key
 from log import page_plan
+from log.due_list import DueItem, DueList
+from log.due_worker import Later
 from log.page_plan import Head, RetiredEpoch, Write
-from log.paged_log import Decide, PagedLog
-from log.retry import LATEST_WRITE_SECONDS
+from log.paged_log import PagedLog
 
+SWEEP = "sweep"
+"""The kind of the due items of this module: remove the pages of one epoch of the log with the key `id`."""
+SWEEP_AFTER_SECONDS = (60, 5 * 60, 15 * 60, 60 * 60)
+"""When an ended epoch is swept again, in seconds after its end. What lands up to an hour late is removed."""
 TOMBSTONE_TTL_SECONDS = 24 * 60 * 60
-"""How long a tombstone lives, in seconds: far longer than any request in flight."""
-MAX_FAILURES = 20
-"""Attempts before a sweep gives up (about a minute); a later request on the key resumes it."""
-
-logger = logging.getLogger("agent_memory_service.sweeps")
+"""How long a session's tombstone lives, in seconds: far longer than any request in flight. Other tombstones stay: the
+next data is written over them, and on Redis a TTL that is late would then remove it."""
 
 
 class Sweeper:
-    """Sweeps ended epochs, and finishes in the background what a replace, a delete or an erase left to be swept."""
+    """Removes the pages of ended epochs, now and on a schedule."""
 
-    def __init__(self, state: DaprState, log: PagedLog) -> None:
+    def __init__(self, state: DaprState, log: PagedLog, due: DueList, background: BackgroundTasks) -> None:
         self._state = state
         self._log = log
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._due = due
+        self._background = background
 
-    async def sweep(self, key: str, epochs: Sequence[RetiredEpoch]) -> None:
+    def retirement(self, key: str) -> "Retirement":
+        """Begin an operation that may end an epoch of the log."""
+        return Retirement(key, self)
+
+    async def schedule(self, key: str, epochs: Iterable[RetiredEpoch]) -> None:
+        """Put the sweeps of epochs on the due list. Call it before the write that ends them.
+
+        Raises StoreConflict and StoreUnavailable.
+        """
+        items = [DueItem(SWEEP, key, 0, epoch, pages) for epoch, pages in epochs]
+        await self._due.register(items, SWEEP_AFTER_SECONDS[0])
+
+    async def sweep(self, key: str, epochs: Iterable[RetiredEpoch]) -> None:
         """Remove all pages that the epochs may have. Raises StoreUnavailable."""
         await self._state.delete_all([page_key(key, epoch, n) for epoch, pages in epochs for n in range(pages)])
 
-    def sweep_later(self, key: str, head: Head, after: Sequence[asyncio.Task[None]] = ()) -> asyncio.Task[None] | None:
-        """Start a background sweep of the head's retired epochs, unless the key has one. It waits for `after`.
+    async def work(self, item: DueItem) -> Later | None:
+        """Do a sweep that is due, and return the next one. Raises StoreConflict and StoreUnavailable."""
+        head = await self._log.head(item.id)
+        if head is None or head.deleted or head.epoch != item.epoch:
+            await self.sweep(item.id, [RetiredEpoch(item.epoch, item.pages)])
+        if item.step + 1 == len(SWEEP_AFTER_SECONDS):
+            return None
+        next_step = item._replace(step=item.step + 1)
+        return Later(next_step, SWEEP_AFTER_SECONDS[item.step + 1] - SWEEP_AFTER_SECONDS[item.step])
 
-        Returns the task, which runs until nothing is left to sweep; None if there is nothing to sweep.
+    def adopt(self, key: str, head: Head) -> None:
+        """Schedule in the background what this service's first version left to sweep.
+
+        For sessions, and for lists in use.
         """
-        if not head.retired_epochs:
-            return None
-        if key not in self._tasks:
-            self._tasks[key] = asyncio.create_task(self._finish(key, head.retired_epochs, after))
-        return self._tasks[key]
+        if head.retired_epochs:
+            self._background.start(f"adopt {key}", self._adopt(key))
 
-    async def close(self) -> None:
-        """Cancel the background sweeps. A later request on an unswept key resumes them."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async def _adopt(self, key: str) -> None:
+        retirement = self.retirement(key)
 
-    async def _finish(self, key: str, epochs: Sequence[RetiredEpoch], after: Sequence[asyncio.Task[None]]) -> None:
-        """Sweep when no writer of the epochs can be left, and remove their names from the head."""
-        try:
-            await asyncio.gather(*after)
-            failures = 0
-            while epochs and failures < MAX_FAILURES:
-                await asyncio.sleep(LATEST_WRITE_SECONDS)
-                try:
-                    await self.sweep(key, epochs)
-                    head = await self._log.compare_and_swap(key, _without(epochs))
-                    epochs = head.retired_epochs if head else ()
-                except ServiceError as error:
-                    failures += 1
-                    logger.warning("sweep failed, will be retried: key=%s reason=%s", key, error.code)
-        finally:
-            del self._tasks[key]
+        async def decide(head: Head | None) -> Write | None:
+            if head is None or not head.retired_epochs:
+                return None
+            await retirement.plan(head)
+            ttl_seconds = TOMBSTONE_TTL_SECONDS if head.deleted else None
+            return Write(page_plan.without_retired_epochs(head), ttl_seconds=ttl_seconds)
+
+        await self._log.compare_and_swap(key, decide)
 
 
-def _without(swept: Sequence[RetiredEpoch]) -> Decide:
-    """Remove swept epochs from a head. A tombstone gets its TTL when no epoch is left."""
+class Retirement:
+    """The end of a log's epochs by one operation: their sweeps are scheduled first, then run once before it returns."""
 
-    async def decide(head: Head | None) -> Write | None:
-        if head is None or not set(swept) & set(head.retired_epochs):
-            return None
-        left = page_plan.after_sweep(head, swept)
-        expires = left.deleted and not left.retired_epochs
-        return Write(left, ttl_seconds=TOMBSTONE_TTL_SECONDS if expires else None)
+    def __init__(self, key: str, sweeper: Sweeper) -> None:
+        self._key = key
+        self._sweeper = sweeper
+        self._planned: set[RetiredEpoch] = set()
 
-    return decide
+    async def plan(self, head: Head | None) -> None:
+        """Schedule the sweeps of what ends with this head. An attempt calls it before it writes the next head."""
+        if head is not None:
+            ended = {*head.retired_epochs, *(() if head.deleted else head.own_pages)} - self._planned
+            await self._sweeper.schedule(self._key, ended)
+            self._planned |= ended
+
+    async def sweep(self, head: Head | None = None) -> None:
+        """Remove the pages of what ended, and those that `head`, a tombstone, says may be there.
+
+        Raises StoreUnavailable; the scheduled sweeps remain.
+        """
+        await self._sweeper.sweep(self._key, {*self._planned, *(head.own_pages if head else ())})

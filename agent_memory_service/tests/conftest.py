@@ -6,12 +6,15 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+import clock
 from log import page_plan
 from main import create_app
+from tests import fake_time
 from tests.fake_clients import Sidecar
 from tests.fake_dapr import FakeDapr
 from tests.rules_harness import Simulate
 from tests.service_under_test import Service
+from tests.store_kinds import KINDS, StoreKind
 from tests.workload import SETTINGS
 
 TINY_PAGE_ENTRIES = 2
@@ -20,10 +23,16 @@ TINY_HEAD_MIN_ENTRIES = 3
 """Entries that stay in a head: the longest turn of the simulations has as many."""
 
 settings.register_profile(
-    "ci", derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck), max_examples=150
+    "ci", derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck), max_examples=100
 )
 settings.register_profile("long", settings.get_profile("ci"), derandomize=False, max_examples=20_000)
 settings.load_profile("ci")
+
+
+@pytest.fixture(autouse=True)
+def virtual_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service's time of day is the time of the loop."""
+    monkeypatch.setattr(clock, "now", fake_time.now)
 
 
 @pytest.fixture(scope="module")
@@ -35,17 +44,24 @@ def tiny_pages() -> Iterator[int]:
         yield TINY_PAGE_ENTRIES
 
 
+@pytest.fixture(params=KINDS, ids=str)
+def kind(request: pytest.FixtureRequest) -> StoreKind:
+    """Each kind of store under the protocol."""
+    kind: StoreKind = request.param
+    return kind
+
+
 @pytest.fixture
-def service() -> Service:
-    """An app over a fake Dapr, whose clock is the loop's."""
-    dapr = FakeDapr(lambda: asyncio.get_running_loop().time())
+def service(kind: StoreKind) -> Service:
+    """An app over a fake Dapr of each kind, whose clock is the loop's."""
+    dapr = FakeDapr(lambda: asyncio.get_running_loop().time(), kind)
     sidecar = Sidecar(dapr)
     return Service(create_app(SETTINGS, sidecar_transport=sidecar), dapr, sidecar)
 
 
 @pytest.fixture
-def simulate(tiny_pages: int) -> Iterator[Simulate]:
-    """A function that starts simulations with tiny pages."""
-    simulate = Simulate()
+def simulate(tiny_pages: int, kind: StoreKind) -> Iterator[Simulate]:
+    """A function that starts simulations with tiny pages, on each kind of store."""
+    simulate = Simulate(kind)
     yield simulate
     simulate.close()

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TypeAlias
 from urllib.parse import unquote
 
 import httpx
 
-from tests.fake_dapr import FakeDapr
+from tests.fake_dapr import FakeDapr, TtlStep
 
 current_operation: ContextVar[str] = ContextVar("current_operation", default="")
 """The operation that a call belongs to. The tasks that an operation starts belong to it too."""
@@ -33,12 +34,16 @@ class Fault(Enum):
     ERROR_DONE = "done, 500"
     ERROR_NOT_DONE = "not done, 500"
     LATE = "done later, no response"
+    TTL_LATE = "done, its TTL step later, 500"
+    TTL_LOST = "done, its TTL step never, 500"
     ITEM_ERRORS = "a bulk read whose every item is an error"
 
 
-DONE = {Fault.NONE, Fault.RESPONSE_LOST, Fault.RESPONSE_CUT, Fault.CONFLICT_DONE, Fault.ERROR_DONE}
+TTL_FAULTS = {Fault.TTL_LATE, Fault.TTL_LOST}
+"""Faults between the two commands of a write on Redis. On a store that writes a value with its TTL: done, 500."""
+DONE = {Fault.NONE, Fault.RESPONSE_LOST, Fault.RESPONSE_CUT, Fault.CONFLICT_DONE, Fault.ERROR_DONE, *TTL_FAULTS}
 FOR_READS = [Fault.REQUEST_LOST, Fault.UNREACHABLE, Fault.ERROR_NOT_DONE, Fault.ITEM_ERRORS]
-FOR_WRITES = [fault for fault in Fault if fault not in (Fault.NONE, Fault.ITEM_ERRORS)]
+FOR_WRITES = [fault for fault in Fault if fault not in (Fault.NONE, Fault.ITEM_ERRORS, *TTL_FAULTS)]
 
 
 def is_write(request: httpx.Request) -> bool:
@@ -55,14 +60,31 @@ def named(request: httpx.Request) -> str:
     return f"save {' '.join(item['key'] for item in body)}"
 
 
+Begun: TypeAlias = tuple[httpx.Response, list[TtlStep]]
+"""A request that the store carried out: its response, and the TTL steps that are still to come."""
+
+
 def respond(dapr: FakeDapr, request: httpx.Request, fault: Fault, by: str) -> httpx.Response:
-    """Carry out a request with a fault. Raises what httpx raises if there is no response."""
+    """Carry out a request with a fault; a late TTL step never comes. Raises what httpx raises for no response."""
+    begun = begin(dapr, request, fault, by)
+    if begun and fault not in TTL_FAULTS:
+        for step in begun[1]:
+            step()
+    return responded(request, fault, begun[0] if begun else None)
+
+
+def begin(dapr: FakeDapr, request: httpx.Request, fault: Fault, by: str) -> Begun | None:
+    """Carry out a request without its TTL steps, unless the fault prevents it."""
     if fault is Fault.ITEM_ERRORS and request.url.path.endswith("/bulk"):
         keys = dapr.respond(request, by).json()
-        return httpx.Response(200, json=[{"key": item["key"], "error": "failed to get"} for item in keys])
-    response = dapr.respond(request, by) if fault in DONE else None
+        return httpx.Response(200, json=[{"key": item["key"], "error": "failed to get"} for item in keys]), []
+    return dapr.begin(request, by) if fault in DONE else None
+
+
+def responded(request: httpx.Request, fault: Fault, response: httpx.Response | None) -> httpx.Response:
+    """Return what the client gets. `response` is the store's, None if the request was not carried out."""
     match fault:
-        case Fault.NONE if response is not None:
+        case Fault.NONE | Fault.ITEM_ERRORS if response is not None:
             return response
         case Fault.RESPONSE_CUT:
             raise httpx.RemoteProtocolError("peer closed connection", request=request)
@@ -70,7 +92,7 @@ def respond(dapr: FakeDapr, request: httpx.Request, fault: Fault, by: str) -> ht
             raise httpx.ConnectTimeout("no connection", request=request)
         case Fault.CONFLICT_DONE | Fault.CONFLICT_NOT_DONE:
             return httpx.Response(409, json={"errorCode": "ERR_STATE_SAVE", "message": "possible etag mismatch"})
-        case Fault.ERROR_DONE | Fault.ERROR_NOT_DONE | Fault.ITEM_ERRORS:
+        case Fault.ERROR_DONE | Fault.ERROR_NOT_DONE | Fault.ITEM_ERRORS | Fault.TTL_LATE | Fault.TTL_LOST:
             return httpx.Response(500, json={"errorCode": "ERR_STATE_SAVE", "message": "i/o timeout"})
     raise httpx.ReadTimeout("no response", request=request)
 
@@ -96,18 +118,27 @@ class Call:
     replica: str
     request: httpx.Request
     response: asyncio.Future[httpx.Response]
+    begun: Begun | None = None
 
     def __str__(self) -> str:
         return f"{self.by} {named(self.request)}"
 
 
+@dataclass(eq=False)
+class LateWork:
+    """What may still reach the store although its client no longer waits: a write, or the TTL step of one."""
+
+    name: str
+    carry_out: Callable[[], object]
+
+
 @dataclass
 class Schedule:
-    """The waiting calls of all replicas, and the writes that may still reach the store late."""
+    """The waiting calls of all replicas, and what may still reach the store late."""
 
     dapr: FakeDapr
     parked: list[Call] = field(default_factory=list)
-    late: list[Call] = field(default_factory=list)
+    late: list[LateWork] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
     troubles: int = 0  # calls with a fault, and calls that their client gave up on
 
@@ -116,18 +147,37 @@ class Schedule:
         self.parked.remove(call)
         self.trace.append(f"{call} [{fault.value}]")
         self.troubles += fault is not Fault.NONE
-        if fault is Fault.LATE:
-            self.late.append(call)
+        if fault is Fault.LATE and not call.begun:
+            self._comes_late(call)
+        begun = call.begun or begin(self.dapr, call.request, fault, call.by)
+        if begun and fault is not Fault.TTL_LOST:
+            self._finish(call, begun[1], late=fault is Fault.TTL_LATE)
         try:
-            call.response.set_result(respond(self.dapr, call.request, fault, call.by))
+            call.response.set_result(responded(call.request, fault, begun[0] if begun else None))
         except httpx.TransportError as error:
             call.response.set_exception(error)
 
-    def land(self, call: Call) -> None:
-        """Carry out a write whose client gave up on it."""
-        self.late.remove(call)
-        self.trace.append(f"{call} [lands late]")
-        self.dapr.respond(call.request, call.by)
+    def begin(self, call: Call) -> None:
+        """Carry out the first command of a waiting call. Its TTL step and its response still wait."""
+        if not call.begun:
+            self.trace.append(f"{call} [begins]")
+            call.begun = self.dapr.begin(call.request, call.by)
+
+    def land(self, work: LateWork) -> None:
+        """Carry out what comes late."""
+        self.late.remove(work)
+        self.trace.append(f"{work.name} [lands late]")
+        work.carry_out()
+
+    def _finish(self, call: Call, steps: list[TtlStep], *, late: bool) -> None:
+        for step in steps:
+            if late:
+                self.late.append(LateWork(f"{call} TTL step", step))
+            else:
+                step()
+
+    def _comes_late(self, call: Call) -> None:
+        self.late.append(LateWork(str(call), lambda: self.dapr.respond(call.request, call.by)))
 
     def give_up(self, call: Call) -> None:
         """Record that the client no longer waits. A write may still reach the store."""
@@ -135,8 +185,10 @@ class Schedule:
             self.parked.remove(call)
             self.troubles += 1
             self.trace.append(f"{call} [given up]")
-            if is_write(call.request):
-                self.late.append(call)
+            if call.begun:
+                self._finish(call, call.begun[1], late=True)
+            elif is_write(call.request):
+                self._comes_late(call)
 
 
 class SteppedSidecar(httpx.AsyncBaseTransport):

@@ -36,6 +36,14 @@ def encoded(value: JSON) -> str:
     return json.dumps(stored(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
+def is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
 def checked_key(key: str) -> str:
     if "||" in key:
         raise Refused(400, "ERR_MALFORMED_REQUEST", f"input key/keyPrefix '{key}' can't contain '||'")

@@ -4,7 +4,7 @@ The order of the heads' writes is the order of the operations. So a run is right
 its operation may make, and each result agrees with a state that existed while its operation ran.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.fake_dapr import Commit, FakeDapr
@@ -59,10 +59,10 @@ def line_of(entry: JSON) -> Line:
     return str(entry["content"]), None if turn is None else str(turn)
 
 
-def view(values: dict[str, JSON], session: str, page: int) -> View:
-    """Decode a session: its head and every page that the head names."""
+def view(value: Callable[[str], JSON], session: str, page: int) -> View:
+    """Decode a session: its head and every page that the head names. `value` reads a key."""
     key = f"session:{session}"
-    head = values.get(key)
+    head = value(key)
     if head is None:
         return View()
     assert isinstance(head, dict)
@@ -70,7 +70,7 @@ def view(values: dict[str, JSON], session: str, page: int) -> View:
     if head.get("deleted"):
         assert not head.get("history"), f"a tombstone with content: {head}"
         return View(epoch, deleted=True)
-    pages = [lines_of(values.get(f"{key}:{epoch}:{number}")) for number in range(sealed // page)]
+    pages = [lines_of(value(f"{key}:{epoch}:{number}")) for number in range(sealed // page)]
     assert all(len(lines) == page for lines in pages)
     owner, summary = head.get("owner"), head.get("summary")
     return View(
@@ -101,7 +101,7 @@ class Observer:
         if kind != "session" or session not in self.changes:
             return
         self.tick += 1
-        after = view(self.dapr.values(), session, self.page)
+        after = view(self.dapr.value, session, self.page)
         if after != self.now[session]:
             self.changes[session].append(Change(self.tick, commit.by, self.now[session], after))
             self.now[session] = after

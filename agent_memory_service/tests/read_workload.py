@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from cursor import Cursor
 from errors import ServiceError, StaleCursor
-from log.log_reader import Slice
+from log.log_reader import Slice, SliceStream
 from memory import Memory
 from tests.history_oracle import View
 from tests.workload import Common, lines_of_slice
@@ -17,7 +17,7 @@ class Read(Common):
 
     last: int | None = None
 
-    async def run(self, memory: Memory) -> Slice | None:
+    async def run(self, memory: Memory) -> Slice | SliceStream | None:
         if self.last is None:
             return await memory.conversations.read_whole(self.session)
         return await memory.conversations.read_part(self.session, self.last)
@@ -42,8 +42,9 @@ class ReadBack(Common):
         newest = await memory.conversations.read_part(self.session, 2)
         if newest is None:
             return None
+        assert isinstance(newest, Slice)
         older = await memory.conversations.read_part(self.session, 3, Cursor(newest.first, newest.head.epoch))
-        return (newest, older) if older else None
+        return (newest, older) if isinstance(older, Slice) else None
 
     def agrees(self, result: object, states: Sequence[View]) -> bool:
         if result is None:

@@ -6,6 +6,7 @@ from tests.fake_wire import JSON
 from tests.history_oracle import View
 from tests.simulation import Simulation
 from tests.store_checks import check_store
+from tests.store_kinds import StoreKind
 from tests.verdict import judge
 from tests.workload import Operation
 
@@ -13,7 +14,8 @@ from tests.workload import Operation
 class Simulate:
     """Starts simulations. Each client has its own replica, so that no lock of a process separates them."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: StoreKind) -> None:
+        self._kind = kind
         self._started: list[Simulation] = []
 
     def __call__(
@@ -22,7 +24,7 @@ class Simulate:
         before: Sequence[Operation] = (),
         seeds: Mapping[str, JSON] | None = None,
     ) -> Simulation:
-        simulation = Simulation(programs, before, seeds, replicas=len(programs))
+        simulation = Simulation(programs, before, seeds, replicas=len(programs), kind=self._kind)
         self._started.append(simulation)
         return simulation
 
@@ -32,8 +34,11 @@ class Simulate:
 
 
 def settled(simulation: Simulation, session: str = "s") -> View:
-    """Run the rest of a simulation, check everything, and return the final state of the session."""
+    """Run the rest of a simulation and all that is due, check everything, and return the session's final state."""
     simulation.finish()
     judge(simulation)
     check_store(simulation.dapr, simulation.page)
+    simulation.finish_what_is_due()
+    judge(simulation)
+    check_store(simulation.dapr, simulation.page, nothing_is_due=True)
     return simulation.observer.now[session]

@@ -3,6 +3,7 @@
 import httpx
 from fastapi import FastAPI
 
+from memory import Memory
 from tests.fake_clients import Sidecar
 from tests.fake_dapr import FakeDapr
 
@@ -11,8 +12,10 @@ class Service:
     """An app over a fake Dapr. Send its requests inside `fake_time.run`."""
 
     def __init__(self, app: FastAPI, dapr: FakeDapr, sidecar: Sidecar) -> None:
+        self.app = app
         self.dapr = dapr
         self.sidecar = sidecar
+        self.memory: Memory = app.state.memory
         self.http = httpx.AsyncClient(
             transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://memory"
         )

@@ -8,15 +8,19 @@ from dataclasses import dataclass, field
 from errors import ServiceError
 from log import page_plan
 from memory import Memory
-from tests.fake_clients import Call, Fault, Schedule, SteppedSidecar, current_operation
+from tests.fake_clients import Fault, LateWork, Schedule, SteppedSidecar, current_operation
 from tests.fake_dapr import FakeDapr
-from tests.fake_time import VirtualLoop, finish
+from tests.fake_time import STARTED_AT, VirtualLoop, finish
 from tests.fake_wire import JSON
 from tests.history_oracle import Observer
+from tests.store_kinds import REDIS, StoreKind
+from tests.user_workload import DuePass
 from tests.workload import Operation, memory_over
 
 LANDS_WITHIN_SECONDS = 1.0
-"""Seconds after which the store gives up on a write whose client gave up."""
+"""Seconds after which a write whose client gave up reaches the store, unless the test says otherwise."""
+MAX_PASSES = 200
+"""Passes over the due list until it is empty; the longest run needs far fewer."""
 MAX_STEPS = 5_000
 """Calls and timers of a run; the longest run has far fewer."""
 
@@ -52,17 +56,20 @@ class Simulation:
         before: Sequence[Operation] = (),
         seeds: Mapping[str, JSON] | None = None,
         replicas: int = 2,
+        kind: StoreKind = REDIS,
+        lands_within_seconds: float = LANDS_WITHIN_SECONDS,
     ) -> None:
         """`seeds` are in the store first, by key; the operations of `before` end before the clients begin."""
+        self.lands_within_seconds = lands_within_seconds
         self.page = page_plan.PAGE_ENTRIES
         self.loop = VirtualLoop(stepped=True)
-        self.dapr = FakeDapr(self.loop.time)
+        self.dapr = FakeDapr(self.loop.time, kind)
         self.schedule = Schedule(self.dapr)
         self.records: dict[str, Record] = {}
         sessions = {operation.session for program in (before, *programs) for operation in program}
         self.observer = Observer(self.dapr, sorted(sessions), self.page)
         self.replicas = [self.start(f"replica {number}") for number in range(replicas)]
-        self.deadlines: dict[Call, float] = {}
+        self.deadlines: dict[LateWork, float] = {}
         for key, value in (seeds or {}).items():
             self.dapr.seed(key, value)
         for operation in before:
@@ -76,7 +83,7 @@ class Simulation:
     def start(self, name: str) -> Replica:
         """Start another process of the service."""
         sidecar = SteppedSidecar(self.schedule, name)
-        return Replica(sidecar, memory_over(sidecar))
+        return Replica(sidecar, memory_over(sidecar, self.dapr.kind))
 
     async def _client(self, number: int, program: Sequence[Operation]) -> None:
         """Run the operations in order. An operation that a crash interrupted is repeated at the new replica."""
@@ -107,6 +114,11 @@ class Simulation:
         parked = self.schedule.parked
         self.schedule.let(parked[index % len(parked)], fault)
         self.loop.settle()
+
+    def begin(self, index: int) -> None:
+        """Carry out one of the waiting calls without its TTL step. The next `let` of it does the rest."""
+        parked = self.schedule.parked
+        self.schedule.begin(parked[index % len(parked)])
 
     def step(self, name: str, fault: Fault = Fault.NONE) -> None:
         """Carry out the waiting call of one operation."""
@@ -142,7 +154,7 @@ class Simulation:
         self.loop.settle()
 
     def land(self, index: int) -> None:
-        """Carry out one of the writes that their clients gave up on."""
+        """Carry out one of the writes or TTL steps that their clients gave up on."""
         late = self.schedule.late
         self.schedule.land(late[index % len(late)])
 
@@ -151,9 +163,9 @@ class Simulation:
         if self.loop.next_timer is None:
             return False
         then = self.loop.now + self.loop.next_timer
-        for call in list(self.schedule.late):
-            if self.deadlines.setdefault(call, self.loop.now + LANDS_WITHIN_SECONDS) <= then:
-                self.schedule.land(call)
+        for work in list(self.schedule.late):
+            if self.deadlines.setdefault(work, self.loop.now + self.lands_within_seconds) <= then:
+                self.schedule.land(work)
         return self.loop.pass_time()
 
     def finish(self) -> None:
@@ -165,6 +177,41 @@ class Simulation:
             elif not self.tick():
                 return
         raise AssertionError("the run does not end")
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass. Late writes reach the store in it."""
+        self.loop.create_task(asyncio.sleep(seconds))
+        self.finish()
+
+    def start_pass(self, index: int) -> None:
+        """Begin a pass of one replica over the due list. Its calls wait among the others."""
+        replica = self.replicas[index % len(self.replicas)]
+        name = f"pass {len(self.records)}"
+        record = self.records[name] = Record(DuePass(self.observer.sessions[0]), self.observer.tick)
+        self.loop.create_task(self._pass(replica, name, record))
+        self.loop.settle()
+
+    async def _pass(self, replica: Replica, name: str, record: Record) -> None:
+        await self._execute(replica, name, record)
+        record.end, record.ended = self.observer.tick, True
+
+    def buckets(self) -> list[str]:
+        """The keys of the due list's buckets, the earliest first."""
+        keys = [key for key in self.dapr.values() if key.startswith("due:") and key != "due:done"]
+        return sorted(keys, key=lambda key: int(key.split(":")[1]))
+
+    def finish_what_is_due(self) -> None:
+        """Let hours pass, with passes over the due list, until nothing is due any more. Late writes land meanwhile."""
+        self.finish()
+        if self.replicas[0].sidecar.dead:
+            self.replicas[0] = self.start("started again")
+        for _ in range(MAX_PASSES):
+            if not self.buckets() and not self.schedule.late:
+                return
+            minute = min([int(key.split(":")[1]) for key in self.buckets()[:1]], default=0)
+            self.wait(max(15.0, minute * 60 - STARTED_AT - self.loop.now))
+            self.request(DuePass(self.observer.sessions[0]))
+        raise AssertionError(f"the due list is never empty: {self.buckets()} {self.schedule.late}")
 
     def request(self, operation: Operation) -> Record:
         """Run one more operation to its end, without faults."""

@@ -34,6 +34,15 @@ def client(app: FastAPI) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://memory")
 
 
+async def started(settings: Settings, sidecar: RecordingSidecar) -> FastAPI:
+    """An app that has learned how its store behaves and has looked for what is due. The sidecar forgets those calls."""
+    app = main.create_app(settings, sidecar_transport=sidecar)
+    await app.state.memory.start()
+    await asyncio.sleep(1)
+    sidecar.headers.clear()
+    return app
+
+
 def utf8(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
     """Headers with values that are not ASCII, which httpx refuses as text."""
     return [(name.encode(), value.encode()) for name, value in headers.items()]
@@ -79,7 +88,7 @@ def test_only_a_valid_trace_context_goes_on(sent: dict[str, str], passed_on: dic
 
     async def scenario() -> None:
         sidecar = RecordingSidecar()
-        http = client(main.create_app(SETTINGS, sidecar_transport=sidecar))
+        http = client(await started(SETTINGS, sidecar))
         response = await http.get("/memories/u", headers=utf8(sent))
         assert response.status_code == 200
         (headers,) = sidecar.headers
@@ -95,12 +104,12 @@ def test_app_token_is_required_except_by_probes() -> None:
     async def scenario() -> None:
         settings = Settings(app_api_token=SecretStr("token"), dapr_api_token=SecretStr("sidecar-token"))
         sidecar = RecordingSidecar()
-        http = client(main.create_app(settings, sidecar_transport=sidecar))
+        http = client(await started(settings, sidecar))
         refused = await http.get("/memories/u")
         assert (refused.status_code, refused.json()["code"]) == (401, "unauthorized")
         assert (await http.get("/memories/u", headers=utf8({"dapr-api-token": "é"}))).status_code == 401
         assert (await http.get("/memories/u", headers={"dapr-api-token": "token"})).status_code == 200
         assert (await http.get("/health/ready")).status_code == 200
-        assert [headers["dapr-api-token"] for headers in sidecar.headers] == ["sidecar-token"] * 2
+        assert {headers["dapr-api-token"] for headers in sidecar.headers} == {"sidecar-token"}
 
     run(scenario())

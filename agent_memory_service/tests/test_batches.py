@@ -15,6 +15,7 @@ from tests.fake_dapr import Commit
 from tests.fake_time import run
 from tests.service_under_test import Service
 from tests.simulation import Simulation
+from tests.store_kinds import StoreKind
 from tests.workload import Append
 
 
@@ -93,9 +94,10 @@ def test_waiting_appends_need_no_calls_of_their_own(service: Service) -> None:
     run(scenario())
 
 
-def test_a_refusal_counts_only_if_what_it_rests_on_was_written() -> None:
+def test_a_refusal_counts_only_if_what_it_rests_on_was_written(kind: StoreKind) -> None:
     """A turn refused because of another turn in its batch is decided again if the batch was not written."""
-    simulation = Simulation([[Append("s", "p", "u")], [Append("s", "r", "v")], [Append("s", "q", "v")]], replicas=2)
+    programs = [[Append("s", "p", "u")], [Append("s", "r", "v")], [Append("s", "q", "v")]]
+    simulation = Simulation(programs, replicas=2, kind=kind)
     simulation.reach("0.0", "save session:s")
     simulation.complete("1.0")
     simulation.finish()
@@ -108,7 +110,7 @@ def test_a_refusal_counts_only_if_what_it_rests_on_was_written() -> None:
 def test_only_what_was_read_is_sealed(length: int, new: int) -> None:
     """Sealed pages have no entry of the append itself, and the head keeps the newest entries."""
     head = Head(history=[{"content": str(number)} for number in range(length)])
-    grown = page_plan.with_entries(head, "t", [{"content": "new"}] * new, {})
+    grown = page_plan.with_entries(head, "t", [{"content": "new"}] * new, {}, 0)
     pages = page_plan.full_pages(grown)
     left = page_plan.without_pages(grown, pages)
     assert pages * PAGE_ENTRIES <= length

@@ -1,20 +1,37 @@
 """The shortest interleavings in which an erase could lose data or erase too much, one test for each rule."""
 
+import pytest
+
 from documents import Document
+from tests.fake_clients import Fault
+from tests.fake_dapr import Commit
 from tests.rules_harness import Simulate, settled
-from tests.user_workload import ChangeGoal, Erase, ListSessions
-from tests.workload import Append, Replace
+from tests.user_workload import ChangeGoal, Erase, Initialize, ListSessions
+from tests.workload import Append, Operation, Replace
 
 
-def test_an_erase_does_not_lose_a_session_listed_meanwhile(simulate: Simulate) -> None:
-    """E reads the list, then A adds t. E must walk again before it closes the list; otherwise t would stay."""
+def test_an_erase_stops_a_first_turn_that_was_listed_before(simulate: Simulate) -> None:
+    """A lists t, then E freezes the list. E's tombstone over the absent t refuses A's head."""
     simulation = simulate([Erase("s")], [Append("t", "p")], before=[Append("s", "a")])
-    simulation.reach("0.0", "save session:s")
     simulation.reach("1.0", "save session:t")
     assert simulation.complete("0.0").error is None
-    simulation.complete("1.0")
+    error = simulation.complete("1.0").error
+    assert error is not None
+    assert error.status == 410
     assert settled(simulation, "t").deleted
     assert not simulation.observer.now["s"].live
+
+
+def test_an_erase_leaves_what_came_after_its_freeze(simulate: Simulate) -> None:
+    """E freezes the list, then A lists and starts t. E closes the list: t stays in a new one, alone."""
+    simulation = simulate([Erase("s")], [Append("t", "p")], before=[Append("s", "a")])
+    simulation.reach("0.0", "save session:s")
+    assert simulation.complete("1.0").error is None
+    assert simulation.complete("0.0").error is None
+    assert simulation.request(ListSessions("t")).result == ["t"]
+    assert "session_id': 's'" not in str(simulation.dapr.values())
+    assert settled(simulation, "t").turns == ["p"]
+    assert simulation.observer.now["s"].deleted
 
 
 def test_a_first_turn_after_an_erase_revives_the_list(simulate: Simulate) -> None:
@@ -57,3 +74,24 @@ def test_a_profile_change_in_flight_does_not_bring_an_erased_profile_back(simula
     simulation.complete("0.0")
     assert simulation.dapr.values()["user:u"] == {"name": "u", "preferred_style": "casual", "goal": "new"}
     settled(simulation)
+
+
+@pytest.mark.parametrize("write", [Initialize("s"), ChangeGoal("s", goal="secret")])
+def test_a_first_profile_that_lands_after_an_erase_is_refused(simulate: Simulate, write: Operation) -> None:
+    """P writes the first profile and gets no response. E erases the absent profile, then P's write lands."""
+    simulation = simulate([write], [Erase("s")])
+    simulation.reach("0.0", "save user:u")
+    simulation.step("0.0", Fault.LATE)
+    simulation.crash(0)
+    simulation.complete("1.0")
+    simulation.land(0)
+    assert simulation.dapr.values()["user:u"] == {}
+
+
+def test_nothing_that_may_be_written_again_gets_a_ttl(simulate: Simulate) -> None:
+    """Profiles and their tombstones never expire: on Redis an expiry that is late would remove the next profile."""
+    writes: list[Commit] = []
+    simulation = simulate([Initialize("s"), Erase("s"), Initialize("s")])
+    simulation.dapr.on_commit.append(writes.append)
+    simulation.finish()
+    assert [(commit.key, commit.ttl) for commit in writes if commit.key == "user:u"] == [("user:u", "-1")] * 3

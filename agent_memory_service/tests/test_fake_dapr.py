@@ -1,32 +1,12 @@
-"""The fake gives the responses that were recorded from a real sidecar over Redis."""
+"""The fake gives the responses that were recorded from a real sidecar over Redis.
 
-from urllib.parse import quote
+test_store_kinds has the other stores.
+"""
 
-import httpx
 import pytest
 
-from tests.fake_clients import Sidecar
-from tests.fake_dapr import FakeDapr
-from tests.fake_time import run
 from tests.fake_wire import JSON
-
-
-class Wire:
-    """Plain requests to the fake."""
-
-    def __init__(self) -> None:
-        self.dapr = FakeDapr()
-        self.client = httpx.AsyncClient(transport=Sidecar(self.dapr), base_url="http://127.0.0.1:3501/v1.0/state/")
-
-    def ask(self, method: str, path: str, body: JSON = None, headers: dict[str, str] | None = None) -> httpx.Response:
-        return run(self.client.request(method, path, json=body, headers=headers))
-
-    def save(self, *items: JSON) -> int:
-        return self.ask("POST", "statestore", list(items)).status_code
-
-    def get(self, key: str) -> tuple[int, str | None, str]:
-        response = self.ask("GET", "statestore/" + quote(key, safe=""))
-        return response.status_code, response.headers.get("etag"), response.text
+from tests.plain_wire import Wire
 
 
 @pytest.fixture

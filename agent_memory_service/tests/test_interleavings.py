@@ -1,5 +1,7 @@
 """Clients interleaved one call at a time, with each other and with every fault, drawn by hypothesis.
 
+Each test runs on both kinds of store: an etag on a missing key is written, or refused.
+
 `pytest --hypothesis-profile=long` draws eighty times as many.
 """
 
@@ -11,6 +13,7 @@ from tests.fake_clients import FOR_READS, FOR_WRITES, Fault, is_write
 from tests.read_workload import Read, ReadBack
 from tests.simulation import Simulation
 from tests.store_checks import check_store
+from tests.store_kinds import StoreKind
 from tests.user_workload import ChangeGoal, Erase, ListSessions
 from tests.verdict import judge
 from tests.workload import Append, Delete, Operation, Replace, Summarize
@@ -39,10 +42,12 @@ LONG_SESSION = st.integers(0, 4).map(lambda turns: [Append("s", turn, size=2) fo
 LONG_LIST = st.integers(5, 7).map(lambda sessions: [Append(session, "a") for session in "zyxwvus"[:sessions]])
 FILLING = st.one_of(LONG_SESSION, LONG_LIST)
 PROGRAMS = st.lists(st.lists(OPERATIONS, min_size=1, max_size=3), min_size=2, max_size=4)
-LET, FAULT, CRASH, LAND, TICK = "let", "fault", "crash", "land", "tick"
+LET, FAULT, CRASH, LAND, TICK, PASS = "let", "fault", "crash", "land", "tick", "pass"
+LATENESS = st.sampled_from([1.0, 20.0, 45 * 60.0])
+"""Seconds after which a late write reaches the store: within those in which an ended epoch is swept again."""
 MOVES = st.lists(st.tuples(st.sampled_from([LET] * 8 + [FAULT, LAND]), st.integers(0, 40)), max_size=80)
 ROUGH_MOVES = st.lists(
-    st.tuples(st.sampled_from([LET] * 12 + [FAULT] * 2 + [CRASH, LAND, TICK]), st.integers(0, 40)), max_size=80
+    st.tuples(st.sampled_from([LET] * 12 + [FAULT] * 2 + [CRASH, LAND, TICK, PASS]), st.integers(0, 40)), max_size=80
 )
 
 
@@ -53,6 +58,8 @@ def play(simulation: Simulation, moves: list[tuple[str, int]]) -> None:
             simulation.crash(number)
         elif move == LAND and simulation.schedule.late:
             simulation.land(number)
+        elif move == PASS:
+            simulation.start_pass(number)
         elif move == TICK or not simulation.schedule.parked:
             simulation.tick()
         else:
@@ -67,51 +74,52 @@ def chosen_fault(simulation: Simulation, number: int) -> Fault:
     return faults[number % len(faults)]
 
 
-def meet_what_is_left(simulation: Simulation) -> None:
-    """Send requests on every key: a request that finds an unswept tombstone finishes it."""
-    for session in simulation.observer.sessions:
-        simulation.request(Read(session))
-    for user in "uv":
-        listed = simulation.dapr.values().get(f"sessions-of:{user}")
-        if isinstance(listed, dict) and listed.get("deleted"):
-            simulation.request(Erase(simulation.observer.sessions[0], user))
-
-
-def run(filling: list[Append], programs: list[list[Operation]], moves: list[tuple[str, int]]) -> None:
-    simulation = Simulation(programs, filling)
+def run(
+    kind: StoreKind,
+    filling: list[Append],
+    programs: list[list[Operation]],
+    moves: list[tuple[str, int]],
+    lateness: float = 1.0,
+) -> None:
+    """Play the moves, then let nobody ask for anything: the due list alone must clean the store."""
+    simulation = Simulation(programs, filling, kind=kind, lands_within_seconds=lateness)
     try:
         play(simulation, moves)
         judge(simulation)
         if not simulation.schedule.troubles:
             check_store(simulation.dapr, simulation.page)
             assert all(record.error is None or record.error.status != 503 for record in simulation.records.values())
-        meet_what_is_left(simulation)
+        simulation.finish_what_is_due()
         judge(simulation)
-        check_store(simulation.dapr, simulation.page)
+        check_store(simulation.dapr, simulation.page, nothing_is_due=True)
     finally:
         note("\n".join([*map(str, programs), *simulation.schedule.trace]))
         simulation.close()
 
 
-@given(FILLING, PROGRAMS, MOVES)
+@given(filling=FILLING, programs=PROGRAMS, moves=MOVES)
 def test_any_interleaving_with_lost_and_wrong_responses(
-    filling: list[Append], programs: list[list[Operation]], moves: list[tuple[str, int]]
+    kind: StoreKind, filling: list[Append], programs: list[list[Operation]], moves: list[tuple[str, int]]
 ) -> None:
     """In any order of calls, with any failed responses, each session is what its operations wrote."""
-    run(filling, programs, moves)
+    run(kind, filling, programs, moves)
 
 
-@given(FILLING, PROGRAMS, ROUGH_MOVES)
+@given(filling=FILLING, programs=PROGRAMS, moves=ROUGH_MOVES, lateness=LATENESS)
 def test_any_interleaving_with_crashes_and_late_writes(
-    filling: list[Append], programs: list[list[Operation]], moves: list[tuple[str, int]]
+    kind: StoreKind,
+    filling: list[Append],
+    programs: list[list[Operation]],
+    moves: list[tuple[str, int]],
+    lateness: float,
 ) -> None:
     """The same if processes die, deadlines pass, and writes reach the store after their clients gave up."""
-    run(filling, programs, moves)
+    run(kind, filling, programs, moves, lateness)
 
 
-@given(FILLING, PROGRAMS, st.lists(st.integers(0, 40), max_size=80))
+@given(filling=FILLING, programs=PROGRAMS, order=st.lists(st.integers(0, 40), max_size=80))
 def test_any_interleaving_without_faults(
-    filling: list[Append], programs: list[list[Operation]], order: list[int]
+    kind: StoreKind, filling: list[Append], programs: list[list[Operation]], order: list[int]
 ) -> None:
     """Without faults no operation gets a 503, and the store is clean without further requests."""
-    run(filling, programs, [(LET, number) for number in order])
+    run(kind, filling, programs, [(LET, number) for number in order])

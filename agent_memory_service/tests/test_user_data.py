@@ -75,9 +75,10 @@ def test_a_session_emptied_and_continued_is_listed(service: Service) -> None:
 
 
 def test_an_export_holds_all_and_an_erase_leaves_nothing(service: Service) -> None:
-    """After an erase there are empty tombstones, after a day nothing. Another user's data stays."""
+    """After an erase there are empty tombstones, after a day no session's. Another user's data stays."""
 
     async def scenario() -> None:
+        await service.memory.start()
         await service.http.post("/memories/u/initialize", json=PROFILE)
         for number in range(100):
             await service.append(f"s{number % 3}", f"t{number}", f"secret {number}", f"secret answer {number}")
@@ -93,7 +94,12 @@ def test_an_export_holds_all_and_an_erase_leaves_nothing(service: Service) -> No
         assert (await service.append("s1", "t-late", "late")).status_code == 410
         assert (await service.http.delete("/memories/u")).status_code == 204
         await asyncio.sleep(DAY_SECONDS + 60)
-        assert {key for key in service.dapr.values() if "v" not in key} == {"session:other"}
+        left_after_a_day = {key: value for key, value in service.dapr.values().items() if "v" not in key}
+        assert left_after_a_day.keys() == {"session:other", "user:u", "sessions-of:u", "due:done"}
+        assert left_after_a_day["user:u"] == {}
+        listed = left_after_a_day["sessions-of:u"]
+        assert isinstance(listed, dict)
+        assert (listed["deleted"], listed["history"]) == (True, [])
         assert await service.contents("other") == ["kept"]
 
     run(scenario())
@@ -119,18 +125,32 @@ def test_a_user_is_someone_new_after_an_erase(service: Service) -> None:
 
 
 def test_a_session_is_its_owners(service: Service) -> None:
-    """Another user's turn, read or delete is 403 and changes nothing."""
+    """Another user's turn, read, summary or delete is 403 and changes nothing."""
 
     async def scenario() -> None:
         await service.append("s", "t", "mine")
+        epoch = (await service.http.get("/conversations/s?last=1")).json()["epoch"]
+        summary = {"text": "mine", "through": 1, "epoch": epoch}
         refused = [
             await service.append("s", "t2", "theirs", user="v"),
             await service.append("s", "t", "mine", user="v"),
             await service.http.get("/conversations/s?user_id=v"),
             await service.http.get("/conversations/s?last=2&user_id=v"),
             await service.http.delete("/conversations/s?user_id=v"),
+            await service.http.put("/conversations/s/summary?user_id=v", json=summary | {"text": "theirs"}),
         ]
-        assert [(response.status_code, response.json()["code"]) for response in refused] == [(403, "not_owner")] * 5
+        assert [(response.status_code, response.json()["code"]) for response in refused] == [(403, "not_owner")] * 6
+        assert (await service.http.put("/conversations/s/summary?user_id=u", json=summary)).status_code == 200
         assert await service.contents("s", "?last=2&user_id=u") == ["mine"]
+
+    run(scenario())
+
+
+def test_an_id_that_is_not_utf8_in_a_path_is_refused(service: Service) -> None:
+    """The bytes ff and fe of a path both decode to U+FFFD: two users would be one."""
+
+    async def scenario() -> None:
+        for path in ("/memories/%ff", "/memories/a%fe", "/conversations/%ff", "/memories/%EF%BF%BD"):
+            assert (await service.http.get(path)).status_code == 422
 
     run(scenario())

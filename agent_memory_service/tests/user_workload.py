@@ -33,6 +33,25 @@ class Erase:
 
 
 @dataclass(frozen=True)
+class DuePass:
+    """A pass of a replica's worker over the due list. It may finish an erase; the verdict looks for that erase."""
+
+    session: str
+
+    async def run(self, memory: Memory) -> None:
+        await memory.due_worker.run_pass()
+
+    def may(self, before: View, after: View) -> bool:
+        return after.deleted and (before.epoch is None or before.live)
+
+    def agrees(self, result: object, states: Sequence[View]) -> bool:
+        return True
+
+    def refusal_agrees(self, error: ServiceError, state: View) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
 class ListSessions:
     """List a user's sessions."""
 
@@ -77,6 +96,27 @@ class ChangeGoal:
 
     def agrees(self, result: object, states: Sequence[View]) -> bool:
         return isinstance(result, dict) and result["goal"] == self.goal
+
+    def refusal_agrees(self, error: ServiceError, state: View) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class Initialize:
+    """Store a whole profile, as the tutorial's POST does. It writes to no session."""
+
+    session: str
+    user: str = "u"
+    goal: str = "secret"
+
+    async def run(self, memory: Memory) -> None:
+        await memory.profiles.set(self.user, {"name": self.user, "preferred_style": "formal", "goal": self.goal})
+
+    def may(self, before: View, after: View) -> bool:
+        return False
+
+    def agrees(self, result: object, states: Sequence[View]) -> bool:
+        return True
 
     def refusal_agrees(self, error: ServiceError, state: View) -> bool:
         return False

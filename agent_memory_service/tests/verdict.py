@@ -8,6 +8,7 @@ from errors import HistoryDamaged
 from tests.fake_dapr import SEED
 from tests.history_oracle import Change, View
 from tests.simulation import Record, Simulation
+from tests.user_workload import DuePass, Erase
 from tests.workload import Append
 
 PAGE_KEY_COLONS = 3
@@ -24,6 +25,8 @@ def judge(simulation: Simulation) -> None:
         for change in changes:
             if change.by == SEED:
                 continue
+            if isinstance(simulation.records[change.by].operation, DuePass):
+                assert erase_of(simulation, session, change), f"{change.by} erased {session}, which nobody asked for"
             for step in steps(change):
                 name = maker(simulation, step)
                 assert name, f"{change.by} {simulation.records[change.by].operation} made {step} of {session}"
@@ -35,6 +38,21 @@ def judge(simulation: Simulation) -> None:
     for name, record in simulation.records.items():
         states = observer.during(record.operation.session, record.start, record.end)
         assert record.crashed or agrees(record, states), f"{name} {record}: {states}"
+
+
+def erase_of(simulation: Simulation, session: str, change: Change) -> str | None:
+    """The erase that a pass over the due list finished with this change: of the owner, and not older than the session.
+
+    A session whose first request began after the erase ended, also by a crash, must stay.
+    """
+    begun = [it for it in simulation.observer.changes[session] if it.after.live and it.tick < change.tick]
+    first = simulation.records[begun[0].by].start if begun and begun[0].by in simulation.records else 0
+    for name, record in simulation.records.items():
+        erase = record.operation
+        theirs = isinstance(erase, Erase) and change.before.owner in (None, erase.user)
+        if theirs and record.start <= change.tick and (not record.ended or first <= record.end):
+            return name
+    return None
 
 
 def steps(change: Change) -> list[Change]:

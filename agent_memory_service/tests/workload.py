@@ -16,15 +16,24 @@ from log.paged_log import Appended
 from memory import Memory
 from models import NewEntry, NewTurn, SummaryOffer
 from settings import Settings
+from store_traits import Creation, StoreTraits
 from tests.history_oracle import Line, View
+from tests.store_kinds import StoreKind
 
 SETTINGS = Settings.model_construct()
 WHEN = "2026-01-01T00:00:00+00:00"
 
 
-def memory_over(sidecar: httpx.AsyncBaseTransport) -> Memory:
-    """The memory over a fake sidecar, assembled as in the service."""
-    return Memory(SETTINGS, sidecar)
+def memory_over(sidecar: httpx.AsyncBaseTransport, kind: StoreKind) -> Memory:
+    """The memory over a fake sidecar, assembled as in the service. It knows how the store behaves."""
+    return Memory(SETTINGS, sidecar, traits_of(kind))
+
+
+def traits_of(kind: StoreKind) -> StoreTraits:
+    """What the service learns about a kind of store; test_store_probe checks that."""
+    if kind.counts_writes:
+        return StoreTraits(keeps_objects=not kind.encrypted)
+    return StoreTraits(Creation.FIRST_WRITE, kind.exists_status, keeps_objects=not kind.encrypted)
 
 
 class Operation(Protocol):
@@ -145,6 +154,8 @@ class Delete(Common):
         await memory.conversations.delete(self.session, self.user)
 
     def may(self, before: View, after: View) -> bool:
+        if before.epoch is None:
+            return after.deleted
         return before.live and after.deleted and self.user in (None, before.owner or self.user)
 
     def agrees(self, result: object, states: Sequence[View]) -> bool:

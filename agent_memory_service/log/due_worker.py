@@ -1,0 +1,101 @@
+"""The worker of the due list. Every replica runs one; a lease on a bucket keeps two of them from the same items."""
+
+import asyncio
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import clock
+from errors import ServiceError
+from log.due_list import FIRST_SECONDS, MINUTE_SECONDS, DueItem, DueList
+
+PASS_SECONDS = 15.0
+"""Mean time between two passes, in seconds: what is due begins within half a minute."""
+LEASE_SECONDS = 120.0
+"""How long a worker has a bucket for itself, in seconds. If it dies, another takes the bucket over after that."""
+ITEMS_AT_ONCE = 4
+"""Items that a worker works on at the same time. It bounds the load that sweeps put on the store."""
+GRACE_MINUTES = 2
+"""Minutes after which the buckets of a minute are final: clocks may differ, and a registration takes a moment."""
+MINUTES_AT_ONCE = 12
+"""Minutes whose buckets are read at once: with 16 buckets each, that is one bulk read."""
+
+logger = logging.getLogger("agent_memory_service.due")
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """What is left of an item: the item to register, and the seconds after which it is due."""
+
+    item: DueItem
+    after_seconds: float
+
+
+Handler: TypeAlias = Callable[[DueItem], Awaitable[Later | None]]
+"""Does what an item says. It may be called again for the same item. Raises ServiceError if the item must be retried."""
+
+
+class DueWorker:
+    """Does what is due. `handlers` has the function for each kind of item."""
+
+    def __init__(self, due: DueList, handlers: Mapping[str, Handler]) -> None:
+        self._due = due
+        self._handlers = handlers
+
+    async def run(self) -> None:
+        """Run passes until the task is cancelled. The first one finishes what the last process left."""
+        while True:
+            try:
+                await self.run_pass()
+            except ServiceError as error:
+                logger.warning("a pass over the due list failed, the next one tries again: %s", error.code)
+            except Exception:
+                logger.exception("a pass over the due list failed, the next one tries again")
+            await asyncio.sleep(random.uniform(0.5, 1.5) * PASS_SECONDS)
+
+    async def run_pass(self) -> None:
+        """Work on every bucket that is due, the oldest first. Raises StoreConflict and StoreUnavailable."""
+        now = int(clock.now()) // MINUTE_SECONDS
+        first = await self._due.done_minute() + 1
+        left = [now - GRACE_MINUTES + 1]
+        for start in range(first, now + 1, MINUTES_AT_ONCE):
+            for minute, key in await self._due.filled(range(start, min(start + MINUTES_AT_ONCE, now + 1))):
+                if not await self._work(key):
+                    left.append(minute)
+        await self._due.set_done_minute(min(left) - 1)
+
+    async def _work(self, key: str) -> bool:
+        """Work on a bucket. Returns whether it is done; if not, another worker has it."""
+        items = await self._due.lease(key, LEASE_SECONDS)
+        if items is None:
+            return False
+        limit = asyncio.Semaphore(ITEMS_AT_ONCE)
+        failures: list[str] = []
+
+        async def do(item: DueItem) -> Later | None:
+            async with limit:
+                try:
+                    return await self._handlers[item.kind](item)
+                except ServiceError as error:
+                    failures.append(error.code)
+                except KeyError:
+                    failures.append(f"unknown kind {item.kind}")  # of a newer version: its replicas may do it
+            return Later(item, FIRST_SECONDS)
+
+        left = await asyncio.gather(*map(do, items))
+        if failures:
+            codes = ", ".join(sorted(set(failures)))
+            logger.warning("%d of %d due items failed, due again in a minute: %s", len(failures), len(items), codes)
+        await self._register([later for later in left if later is not None])
+        await self._due.remove(key)
+        return True
+
+    async def _register(self, left: Sequence[Later]) -> None:
+        by_time: defaultdict[float, list[DueItem]] = defaultdict(list)
+        for later in left:
+            by_time[later.after_seconds].append(later.item)
+        for after_seconds, items in by_time.items():
+            await self._due.register(items, after_seconds)
