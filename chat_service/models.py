@@ -79,6 +79,12 @@ class Metadata(BaseModel):
     model: str
     turn_id: str
     code: str | None = Field(default=None, description="Why the turn was not saved.")
+    finish: str | None = Field(
+        default=None,
+        description="Why the model ended the reply: `stop`, or `length` (cut off at its limit), `content_filter` "
+        "(cut off by a filter) or another word of the endpoint's. Missing if the model did not say, and in a "
+        "repeated reply of a turn that another process ran.",
+    )
     summary_lag: int | None = Field(
         default=None, description="Number of earlier messages that are in neither the summary nor the model's context."
     )

@@ -40,8 +40,9 @@ async def test_turn_gets_a_reply_and_is_saved(
     body = response.json()
     metadata = body["metadata"]
     assert (response.status_code, body["user_id"], body["reply"]) == (200, "alice", "Good.")
-    assert set(metadata) == {"timestamp", "session_id", "history", "memory", "model", "turn_id"}
+    assert set(metadata) == {"timestamp", "session_id", "history", "memory", "model", "finish", "turn_id"}
     assert (metadata["history"], metadata["memory"], metadata["model"]) == ("saved", "ok", "scripted")
+    assert metadata["finish"] == "stop"
     entries = memory.sessions[metadata["session_id"]].entries
     assert [(it["role"], it["content"], it["turn_id"]) for it in entries] == [
         ("user", "Hello", metadata["turn_id"]),

@@ -14,6 +14,7 @@ from memory_models import ConversationEntry, Profile
 from models import Response, now
 from settings import Settings
 from turn.completed_turn import CompletedTurn
+from turn.finishes import RecentFinishes
 from turn.recall import MemorySnapshot, recall
 from turn.replies import draft_response, final_response, recorded_response, with_metadata
 from turn.request import TurnRequest
@@ -51,6 +52,7 @@ class TurnPipeline:
         self._summaries = summaries
         self._callbacks = callbacks
         self._settings = settings
+        self._finishes = RecentFinishes()
 
     async def run(self, request: TurnRequest, emit: Emit | None = None) -> TurnResult:
         """Run the turn and log its outcome. Raises TurnTimeout if there is no reply within the time limit."""
@@ -76,6 +78,7 @@ class TurnPipeline:
                 memory = await recall(self._memory, request)
             if memory.recorded_turn is not None:
                 response = recorded_response(request, memory.recorded_turn, self._agent.model_name)
+                response = with_metadata(response, finish=self._finishes.of(request.turn_id))
                 self._notify(request, response)
                 return TurnResult(response)
             turn = await self._complete(request, memory, emit, log)
@@ -93,10 +96,10 @@ class TurnPipeline:
         profile = memory.profile or Profile.default(request.user_id)
         given = model_input(profile, memory.conversation, request.text, self._settings.context_budget_chars)
         with log.measured("model"):
-            text = await self._agent.reply(RunContext(request.user_id, given.instructions), given.messages, emit)
+            produced = await self._agent.reply(RunContext(request.user_id, given.instructions), given.messages, emit)
         question = ConversationEntry(role="user", content=request.text, timestamp=request.received_at)
-        reply = ConversationEntry(role="assistant", content=text, timestamp=now())
-        draft = draft_response(request, reply, self._agent.model_name, memory.state, given.lag)
+        reply = ConversationEntry(role="assistant", content=produced.text, timestamp=now())
+        draft = draft_response(request, reply, self._agent.model_name, memory.state, produced.finish, given.lag)
         return CompletedTurn(request, draft, (question, reply), memory)
 
     async def _save(self, turn: CompletedTurn, limit_seconds: float) -> Response:
@@ -104,7 +107,10 @@ class TurnPipeline:
         outcome = await self._saver.save(turn, limit_seconds)
         if outcome.recorded is not None:
             self._summaries.notice(turn, outcome.recorded)
-        return final_response(turn, outcome)
+        response = final_response(turn, outcome)
+        if turn.request.is_repeatable:
+            self._finishes.remember(turn.request.turn_id, response.metadata.finish)
+        return response
 
     async def _save_late(self, turn: CompletedTurn, log: TurnLog) -> None:
         """Save the turn after its response was sent, then notify the callback URL."""

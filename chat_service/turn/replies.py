@@ -9,11 +9,11 @@ from turn.saving import SaveOutcome
 
 
 def draft_response(
-    request: TurnRequest, reply: ConversationEntry, model_name: str, memory: MemoryState, lag: int
+    request: TurnRequest, reply: ConversationEntry, model_name: str, memory: MemoryState, finish: str | None, lag: int
 ) -> Response:
     """The response before the outcome of its save is known."""
     response = _response(request, reply, model_name, "pending")
-    return with_metadata(response, memory=memory, summary_lag=lag or None)
+    return with_metadata(response, memory=memory, finish=finish, summary_lag=lag or None)
 
 
 def recorded_response(request: TurnRequest, recorded: RecordedTurn, model_name: str) -> Response:
@@ -33,7 +33,8 @@ def final_response(turn: CompletedTurn, outcome: SaveOutcome) -> Response:
     if outcome.recorded is None:
         return with_metadata(turn.draft, history="saved")
     recorded = recorded_response(turn.request, outcome.recorded, draft.model)
-    return with_metadata(recorded, memory=draft.memory, summary_lag=draft.summary_lag)
+    finish = draft.finish if recorded.reply == turn.draft.reply else None  # another replica's reply may be recorded
+    return with_metadata(recorded, memory=draft.memory, finish=finish, summary_lag=draft.summary_lag)
 
 
 def with_metadata(response: Response, **changed: str | int | None) -> Response:

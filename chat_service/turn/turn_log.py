@@ -33,7 +33,10 @@ class TurnLog:
         """Write the line of a turn with a reply. A reply with a code or a summary lag is a warning."""
         optional = (("code", metadata.code), ("summary_lag", metadata.summary_lag))
         problems = [f"{name}={value}" for name, value in optional if value]
-        outcome = f"status=200 history={metadata.history} memory={metadata.memory} model={metadata.model}"
+        outcome = (
+            f"status=200 history={metadata.history} memory={metadata.memory} model={metadata.model} "
+            f"finish={metadata.finish or '-'}"
+        )
         is_success = not problems and metadata.memory == "ok"
         self._write(" ".join([outcome, *problems]), is_success=is_success)
 
