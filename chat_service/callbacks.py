@@ -4,6 +4,7 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 """
 
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -13,7 +14,7 @@ from standardwebhooks import Webhook
 
 from errors import CallbackNotAllowed
 from lifecycle import BackgroundTasks
-from models import Response
+from models import HistoryState, Response
 from settings import Settings
 
 ATTEMPT_TIMEOUT_SECONDS = 5.0
@@ -23,6 +24,8 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 """Longest pause between two attempts, in seconds. A receiver that is back does not wait longer than that."""
 
+EventType = Literal["turn.saved", "turn.not_saved", "turn.unknown"]
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 logger = logging.getLogger("chat_service.callbacks")
@@ -31,7 +34,7 @@ logger = logging.getLogger("chat_service.callbacks")
 class TurnEvent(BaseModel):
     """The body of a callback: the turn's reply with its final metadata."""
 
-    type: Literal["turn.saved", "turn.not_saved"]
+    type: EventType
     timestamp: str
     data: Response
 
@@ -101,8 +104,13 @@ class Callbacks:
             return None
 
 
+_EVENT_TYPES: Mapping[HistoryState, EventType] = {
+    "saved": "turn.saved",
+    "not_saved": "turn.not_saved",
+    "unknown": "turn.unknown",
+}
+
+
 def _event(response: Response) -> TurnEvent:
-    is_saved = response.metadata.history == "saved"
-    return TurnEvent(
-        type="turn.saved" if is_saved else "turn.not_saved", timestamp=response.metadata.timestamp, data=response
-    )
+    metadata = response.metadata
+    return TurnEvent(type=_EVENT_TYPES[metadata.history], timestamp=metadata.timestamp, data=response)

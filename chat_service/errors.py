@@ -109,7 +109,7 @@ class TurnStopped(ServiceError):
 
     status = 503
     code = "stopping"
-    detail = "The service is restarting: send the message again."
+    detail = "The service is restarting: send the message again, with the same Idempotency-Key if it had one."
     headers: Mapping[str, str] = {"Retry-After": "5"}
 
 
@@ -133,16 +133,16 @@ class ModelFailure(ServiceError):
 
 
 class MemoryFailure(Exception):
-    """A call to the memory service failed. It is unknown whether the service executed the call."""
+    """A call to the memory service failed. `had_no_effect`: it is certain that the service did not execute the call."""
 
-    def __init__(self, code: str = "memory_unavailable") -> None:
+    def __init__(self, code: str = "memory_unavailable", *, had_no_effect: bool = False) -> None:
         super().__init__(code)
         self.code = code
+        self.had_no_effect = had_no_effect
 
 
 class MemoryRejection(MemoryFailure):
-    """The memory service rejected the call (4xx): a retry does not help."""
+    """The memory service itself rejected the call (4xx): a retry does not help."""
 
-    def __init__(self, status: int, code: str) -> None:
-        super().__init__(code)
-        self.status = status
+    def __init__(self, code: str) -> None:
+        super().__init__(code, had_no_effect=True)

@@ -105,7 +105,7 @@ async def test_failed_save_is_reported_and_logged(
     memory.respond_always(sidecar_failure(), "append")
     reply = (await client.post("/chat/", json=HELLO)).json()
     event = json.loads((await receiver.until_notified()).content)
-    assert (event["type"], event["data"]["metadata"]["history"]) == ("turn.not_saved", "not_saved")
+    assert (event["type"], event["data"]["metadata"]["history"]) == ("turn.unknown", "unknown")
     assert event["data"]["metadata"]["code"] == "memory_unavailable"
     line = next(record.getMessage() for record in caplog.records if "late save" in record.getMessage())
     assert f"session=s1 turn_id={reply['metadata']['turn_id']}" in line
@@ -116,7 +116,7 @@ async def test_rejected_save_is_reported(client: httpx.AsyncClient, memory: Scri
     memory.respond_always(refusal(410, "session_deleted"), "append")
     await client.post("/chat/", json=HELLO)
     event = json.loads((await receiver.until_notified()).content)
-    assert event["data"]["metadata"]["code"] == "session_deleted"
+    assert (event["type"], event["data"]["metadata"]["code"]) == ("turn.not_saved", "session_deleted")
 
 
 async def test_callback_is_retried_until_it_succeeds(client: httpx.AsyncClient, receiver: Receiver) -> None:

@@ -114,7 +114,7 @@ async def test_failed_save_is_reported_at_the_end(client: httpx.AsyncClient, mem
     """If the save fails, the pieces are sent and `done` reports it."""
     memory.respond_always(sidecar_failure(), "append")
     name, done = parsed_events((await client.post("/chat/stream", json=HELLO)).text)[-1]
-    assert (name, done["metadata"]["history"], done["metadata"]["code"]) == ("done", "not_saved", "memory_unavailable")  # type: ignore[index]
+    assert (name, done["metadata"]["history"], done["metadata"]["code"]) == ("done", "unknown", "memory_unavailable")  # type: ignore[index]
 
 
 async def test_empty_text_and_other_owners_have_their_status(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:

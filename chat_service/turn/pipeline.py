@@ -117,7 +117,7 @@ class TurnPipeline:
         try:
             final = await self._save(turn, self._settings.callback_save_timeout_seconds)
         except asyncio.CancelledError:
-            self._report_late_save(turn, with_metadata(turn.draft, history="not_saved", code=TurnStopped.code), log)
+            self._report_late_save(turn, with_metadata(turn.draft, history="unknown", code=TurnStopped.code), log)
             raise
         except ServiceError as error:
             final = with_metadata(turn.draft, history="not_saved", code=error.code)

@@ -29,7 +29,7 @@ def final_response(turn: CompletedTurn, outcome: SaveOutcome) -> Response:
     draft = turn.draft.metadata
     if outcome.history != "saved":
         memory = draft.memory if outcome.is_rejected else "unavailable"
-        return with_metadata(turn.draft, history="not_saved", code=outcome.code, memory=memory)
+        return with_metadata(turn.draft, history=outcome.history, code=outcome.code, memory=memory)
     if outcome.recorded is None:
         return with_metadata(turn.draft, history="saved")
     recorded = recorded_response(turn.request, outcome.recorded, draft.model)
