@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import httpx
-from pydantic import BaseModel
+from pydantic import BaseModel, HttpUrl
 from standardwebhooks import Webhook
 
 from errors import CallbackNotAllowed
@@ -50,10 +50,10 @@ def check_callback_url(url: str | None, settings: Settings) -> None:
     """Raises CallbackNotAllowed if the settings do not allow the URL's host, or if the URL carries credentials."""
     if url is None:
         return
-    parsed = httpx.URL(url)
-    port = parsed.port or _DEFAULT_PORTS[parsed.scheme]
-    names = {f"{parsed.host}:{port}"} | ({parsed.host} if port == _DEFAULT_PORTS[parsed.scheme] else set())
-    if parsed.userinfo or names.isdisjoint(settings.callback_allowed_hosts):
+    parsed = HttpUrl(url)
+    host = parsed.host or ""  # in ASCII, as in the settings: httpx would decode it, and fail for an emoji
+    names = {f"{host}:{parsed.port}"} | ({host} if parsed.port == _DEFAULT_PORTS[parsed.scheme] else set())
+    if parsed.username or parsed.password or names.isdisjoint(settings.callback_allowed_hosts):
         raise CallbackNotAllowed
 
 
@@ -92,6 +92,7 @@ class Callbacks:
             return None
         sent_at = datetime.now(UTC)
         headers = {
+            "host": httpx.URL(url).netloc.decode(),  # httpx would decode a punycode host for it, and fail for an emoji
             "content-type": "application/json",
             "webhook-id": turn_id,
             "webhook-timestamp": str(int(sent_at.timestamp())),

@@ -23,6 +23,7 @@ from health import Readiness
 from lifecycle import BackgroundTasks
 from logging_setup import configure_logging
 from memory_client import MemoryClient, open_memory_http
+from setting_hints import setting_hints
 from settings import Settings, load_settings
 from shutdown_signals import on_stop_signal
 from turn.in_flight import RunningTurns
@@ -58,6 +59,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         _log_provider(provider)
+        for hint in setting_hints(settings):
+            logger.warning(hint)
         with on_stop_signal(lambda: background.begin_stop(settings.shutdown_timeout_seconds)):
             yield
             await background.finish(settings.shutdown_timeout_seconds)

@@ -41,7 +41,7 @@ def choose_provider(settings: Settings, transport: httpx2.AsyncBaseTransport | N
         transport=ModelTransport(transport or endpoint_transport(base_url)),
         timeout=httpx2.Timeout(settings.turn_timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS),
     )
-    client = ModelClient(base_url=base_url, api_key=key, max_retries=0, http_client=http)
+    client = ModelClient(base_url=base_url, api_key=key, http_client=http)
     model = ChatModel(settings.llm_model, client)
     return Provider(model, settings.llm_model, base_url, http.aclose)
 

@@ -178,6 +178,40 @@ async def test_other_hosts_are_rejected(client: httpx.AsyncClient, model: Script
     assert model.requests == []
 
 
+@pytest.mark.parametrize("url", ["https://😀.test/", "https://bücher.test/", "https://xn--e28h.test/"])
+async def test_host_beyond_ascii_that_is_not_allowed_is_rejected(client: httpx.AsyncClient, url: str) -> None:
+    """A host in Unicode or in punycode that is not allowed is rejected like any other."""
+    response = await client.post("/chat/", json={**HELLO, "callback_url": url})
+    assert (response.status_code, response.json()["code"]) == (422, "callback_not_allowed")
+
+
+@pytest.mark.parametrize("allowed", ["bücher.test", "BÜCHER.test", "xn--bcher-kva.test", "😀.test", "xn--e28h.test"])
+async def test_host_beyond_ascii_is_allowed_in_either_form(
+    memory: ScriptedMemory, model: ScriptedModel, receiver: Receiver, allowed: str
+) -> None:
+    """A host is the same host in Unicode and in punycode, in the settings and in a request."""
+    settings = Settings(
+        llm_base_url="http://model.test/v1",
+        llm_model="scripted",
+        callback_allowed_hosts=(allowed,),
+        callback_secret=SecretStr(SECRET),
+    )
+    app = create_app(
+        settings,
+        memory_transport=httpx.MockTransport(memory.handle),
+        model_transport=httpx2.MockTransport(model.handle),
+        callback_transport=httpx.MockTransport(receiver.handle),
+    )
+    forms = (
+        ("😀.test", "xn--e28h.test") if "28h" in allowed or "😀" in allowed else ("bücher.test", "xn--bcher-kva.test")
+    )
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://chat.test") as client:
+        for number, host in enumerate(forms, start=1):
+            body = {**HELLO, "callback_url": f"https://{host}/turns"}
+            assert (await client.post("/chat/", json=body)).status_code == 200
+            assert (await receiver.until_notified(number)).url.raw_host == forms[1].encode()
+
+
 @pytest.mark.parametrize("url", ["ftp://hooks.test/", "hooks", 5])
 async def test_other_urls_are_rejected(client: httpx.AsyncClient, url: object) -> None:
     """A callback URL that is not an http(s) URL is rejected."""
