@@ -15,7 +15,7 @@ from agent.provider import Provider, choose_provider
 from agent.tools import TOOLS
 from api.dependencies import Services
 from api.error_handlers import add_error_handlers
-from api.middleware import MAX_BODY_BYTES, BodyLimit, IgnoreClientDisconnects, TraceContext
+from api.middleware import MAX_BODY_BYTES, BodyLimit, IgnoreClientDisconnects, ReportUnexpectedErrors, TraceContext
 from api.openapi import describe_callback_url
 from api.routes import router
 from callbacks import Callbacks, open_callback_http
@@ -30,6 +30,7 @@ from turn.in_flight import RunningTurns
 from turn.pipeline import TurnPipeline
 from turn.saving import TurnSaver
 from turn.summaries import Summaries
+from unexpected_errors import loop_errors_without_contents
 
 logger = logging.getLogger("chat_service.main")
 
@@ -61,12 +62,13 @@ def create_app(
         _log_provider(provider)
         for hint in setting_hints(settings):
             logger.warning(hint)
-        with on_stop_signal(lambda: background.begin_stop(settings.shutdown_timeout_seconds)):
-            yield
-            await background.finish(settings.shutdown_timeout_seconds)
-        await memory_http.aclose()
-        await callback_http.aclose()
-        await provider.close()
+        with loop_errors_without_contents():
+            with on_stop_signal(lambda: background.begin_stop(settings.shutdown_timeout_seconds)):
+                yield
+                await background.finish(settings.shutdown_timeout_seconds)
+            await memory_http.aclose()
+            await callback_http.aclose()
+            await provider.close()
 
     app = FastAPI(
         title="DACA Chat Service",
@@ -94,6 +96,7 @@ def _add_middleware(app: FastAPI) -> None:
     app.add_middleware(IgnoreClientDisconnects)
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
     app.add_middleware(TraceContext)
+    app.add_middleware(ReportUnexpectedErrors)
 
 
 def _log_provider(provider: Provider) -> None:

@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from errors import BodyTooLarge, InternalError, InvalidRequest, MethodNotAllowed, PathNotFound, ServiceError
+from errors import BodyTooLarge, InvalidRequest, MethodNotAllowed, PathNotFound, ServiceError
 from models import ErrorBody, InvalidField, InvalidRequestBody
 
 _FRAMEWORK_ERRORS = {error.status: error for error in (PathNotFound, MethodNotAllowed, BodyTooLarge)}
@@ -15,11 +15,10 @@ _FRAMEWORK_ERRORS = {error.status: error for error in (PathNotFound, MethodNotAl
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Register a handler for every kind of error."""
+    """Register a handler for every kind of expected error. ReportUnexpectedErrors handles the others."""
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _unexpected_error)
 
 
 def error_body(error: ServiceError) -> ErrorBody:
@@ -55,10 +54,6 @@ async def _http_error(_request: Request, error: Exception) -> JSONResponse:
         return error_response(_FRAMEWORK_ERRORS[status](headers=error.headers))
     code = HTTPStatus(status).phrase.lower().replace(" ", "_")
     return JSONResponse(ErrorBody(detail=str(error.detail), code=code).model_dump(), status, error.headers)
-
-
-async def _unexpected_error(_request: Request, _error: Exception) -> JSONResponse:
-    return error_response(InternalError())
 
 
 def _invalid(fields: list[InvalidField]) -> JSONResponse:

@@ -1,14 +1,49 @@
 """ASGI middleware that every request passes before it reaches a route."""
 
+import logging
+
 import anyio
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import trace_context
+from api.error_handlers import error_response
+from errors import InternalError
+from unexpected_errors import described
 
 MAX_BODY_BYTES = 1024 * 1024
 """Largest request body, in bytes. The longest text allowed takes at most 96 KB as JSON; the rest is room for tags."""
+
+logger = logging.getLogger("chat_service.api")
+
+
+class ReportUnexpectedErrors:
+    """Ends a request that fails with a bug: 500, or a broken connection if the response has begun.
+
+    The bug is logged without its text. The server would print it, and it can hold a conversation.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        has_begun = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noted)
+        except Exception as error:
+            if scope["type"] != "http":
+                raise
+            logger.error("request failed: %s", described(error))  # noqa: TRY400 - a stack trace holds contents
+            if not has_begun:
+                await error_response(InternalError())(scope, receive, send)
 
 
 class TraceContext:

@@ -1,10 +1,13 @@
 """The streamed reply: its events, when they are sent, and what happens when a client disconnects."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import fastapi.routing
 import httpx
+import httpx2
 import pytest
 from fastapi import FastAPI
 
@@ -90,6 +93,33 @@ async def test_quiet_stream_is_kept_alive(app: FastAPI, model: ScriptedModel, mo
         await call.until(lambda seen: ": ping" in seen)
         held.go_on.set()
         assert "event: done" in await call.ended()
+
+
+@pytest.mark.parametrize("is_joined", [False, True])
+async def test_slow_turn_begins_its_stream_at_once(
+    app: FastAPI, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch, is_joined: bool
+) -> None:
+    """While a turn gives nothing, its client has the headers and a comment; a failure is then an `error` event."""
+    monkeypatch.setattr("turn.in_flight.QUIET_SECONDS", 0.02)
+    key = {"Idempotency-Key": "k1"}
+    model.gate.clear()
+    model.respond_with(httpx2.Response(429, headers={"retry-after": "30"}))
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(StreamedCall(app, "/chat/stream", HELLO, key))
+        await model.until_requested()
+        call = await stack.enter_async_context(StreamedCall(app, "/chat/stream", HELLO, key)) if is_joined else first
+        await call.until(lambda seen: seen.startswith(": waiting"))
+        assert call.status == 200
+        assert "event:" not in call.text
+        model.gate.set()
+        *_, event, data, retry = (await call.ended()).splitlines()[:-1]
+    assert (event, retry) == ("event: error", "retry: 30000")
+    assert json.loads(data.removeprefix("data: "))["code"] == "model_overloaded"
+
+
+async def test_quick_turn_needs_no_comment(client: httpx.AsyncClient) -> None:
+    """A turn that begins soon sends events only."""
+    assert ":" not in {line[:1] for line in (await client.post("/chat/stream", json=HELLO)).text.splitlines()}
 
 
 @pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])

@@ -1,6 +1,7 @@
 """One turn: read memory, run the agent, save the turn, respond."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ from agent.chat_agent import ChatAgent
 from agent.context import RunContext, model_input
 from agent.progress import Emit
 from callbacks import Callbacks
-from errors import ServiceError, TurnStopped, TurnTimeout
+from errors import InternalError, ServiceError, TurnStopped, TurnTimeout
 from memory_client import MemoryClient
 from memory_models import ConversationEntry, Profile
 from models import Response, now
@@ -21,9 +22,13 @@ from turn.request import TurnRequest
 from turn.saving import TurnSaver
 from turn.summaries import Summaries
 from turn.turn_log import TurnLog
+from unexpected_errors import described
 
 MIN_SAVE_SECONDS = 1.0
 """Least time for a save, in seconds, also if the reply came at the end of the turn's time limit. One attempt fits."""
+
+
+logger = logging.getLogger("chat_service.turn")
 
 
 @dataclass(frozen=True)
@@ -55,19 +60,22 @@ class TurnPipeline:
         self._finishes = RecentFinishes()
 
     async def run(self, request: TurnRequest, emit: Emit | None = None) -> TurnResult:
-        """Run the turn and log its outcome. Raises TurnTimeout if there is no reply within the time limit."""
+        """Run the turn and log its outcome. Raises ServiceError if there is no reply; InternalError for a bug."""
         log = TurnLog(request)
         try:
             result = await self._run(request, emit, log)
         except TimeoutError as error:
-            log.write_failure(TurnTimeout.status, TurnTimeout.code)
+            log.write_failure(TurnTimeout)
             raise TurnTimeout from error
         except asyncio.CancelledError:
-            log.write_failure(TurnStopped.status, TurnStopped.code)
+            log.write_failure(TurnStopped)
             raise
         except ServiceError as error:
-            log.write_failure(error.status, error.code)
+            log.write_failure(error)
             raise
+        except Exception as error:  # noqa: BLE001 - a bug ends the turn as any failure does, and prints no contents
+            log.write_failure(InternalError, error)
+            raise InternalError from None
         log.write_reply(result.response.metadata)
         return result
 
@@ -121,6 +129,9 @@ class TurnPipeline:
             raise
         except ServiceError as error:
             final = with_metadata(turn.draft, history="not_saved", code=error.code)
+        except Exception as error:  # noqa: BLE001 - the callback reports also a bug
+            logger.error("late save failed: %s", described(error))  # noqa: TRY400 - a stack trace holds contents
+            final = with_metadata(turn.draft, history="unknown", code=InternalError.code)
         self._report_late_save(turn, final, log)
 
     def _report_late_save(self, turn: CompletedTurn, final: Response, log: TurnLog) -> None:
