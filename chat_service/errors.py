@@ -59,6 +59,43 @@ class BodyTooLarge(ServiceError):
     status = 413
     code = "body_too_large"
     detail = "The request body is too large: send at most 1 MiB."
+    headers: Mapping[str, str] = {"Connection": "close"}
+
+
+class BodyTooSlow(ServiceError):
+    """The request body did not arrive in time."""
+
+    status = 408
+    code = "body_too_slow"
+    detail = "The request body did not arrive in time: send the request again."
+    headers: Mapping[str, str] = {"Connection": "close"}
+
+
+class Overloaded(ServiceError):
+    """As many request bodies are arriving as the service may hold in memory."""
+
+    status = 503
+    code = "overloaded"
+    detail = "The service receives as much data as it can: send the request again after the time in Retry-After."
+    headers: Mapping[str, str] = {"Retry-After": "1", "Connection": "close"}
+
+
+class TooManyTurns(ServiceError):
+    """As many turns are running as MAX_RUNNING_TURNS allows."""
+
+    status = 503
+    code = "too_many_turns"
+    detail = "The service runs as many turns as it can: send the message again after the time in Retry-After."
+    headers: Mapping[str, str] = {"Retry-After": "5"}
+
+
+class TooManyRequests(ServiceError):
+    """As many requests wait for a reply, or as many streams are open, as the settings allow."""
+
+    status = 503
+    code = "too_many_requests"
+    detail = "Too many requests wait for replies: send the message again after the time in Retry-After."
+    headers: Mapping[str, str] = {"Retry-After": "5"}
 
 
 class IdempotencyKeyReused(ServiceError):

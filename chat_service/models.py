@@ -13,8 +13,8 @@ MAX_TAGS = 100
 MAX_TAG_CHARS = 200
 """Longest tag, in characters. Tags are short labels."""
 
-_ID_CHARACTER = r"[^/\\?#%:|\s\x00-\x1f\x7f-\x9f]"
-"""A character that is safe in a path through Dapr and in a Dapr key."""
+_ID_CHARACTER = r"[^/\\?#%:|\s\x00-\x1f\x7f-\x9f\ufffd]"
+"""A character that is safe in a path through Dapr and in a Dapr key. U+FFFD stands for bytes that are not UTF-8."""
 _NOT_DOT = _ID_CHARACTER.replace("[^", "[^.")
 ID_PATTERN = rf"^(?:{_NOT_DOT}{_ID_CHARACTER}*|\.{_NOT_DOT}{_ID_CHARACTER}*|\.\.{_ID_CHARACTER}+)$"
 """Any id except `.` and `..`, which a path would resolve. Written without lookahead, which JSON Schema tools lack."""

@@ -43,6 +43,13 @@ class Settings(BaseSettings):
     """How long a save is retried before the reply is sent as not saved. A slow attempt and a second one fit."""
     shutdown_timeout_seconds: Seconds = 10.0
     """Time for running turns, pending saves and callbacks to finish when the service stops."""
+    max_running_turns: int = Field(default=256, ge=1, le=100_000)
+    """Largest number of turns that run at once, also those whose client has left; then 503. The model's pool of
+    connections has as many, and with a connection of a client each they stay below the usual 1,024 open files."""
+    max_open_streams: int = Field(default=256, ge=1, le=100_000)
+    """Largest number of streamed responses at once; then 503. An open stream takes about 75 KB."""
+    max_waiting_requests: int = Field(default=256, ge=1, le=100_000)
+    """Largest number of other requests that wait for a reply at once; then 503."""
     context_budget_chars: int = Field(default=32_000, ge=1_000, le=10_000_000)
     """Characters of earlier messages given verbatim to the model. The longest message and as long a reply fit."""
 

@@ -14,6 +14,7 @@ from api.error_handlers import error_body
 from api.openapi import error_responses, stream_error_responses, turn_callback
 from errors import (
     BodyTooLarge,
+    BodyTooSlow,
     CallbackNotAllowed,
     EmptyText,
     IdempotencyKeyReused,
@@ -21,8 +22,11 @@ from errors import (
     InvalidRequest,
     MemoryNotReady,
     NotOwner,
+    Overloaded,
     ServiceError,
     SessionDeleted,
+    TooManyRequests,
+    TooManyTurns,
     TurnStopped,
     TurnTimeout,
 )
@@ -36,6 +40,7 @@ TURN_ERRORS: tuple[type[ServiceError], ...] = (
     EmptyText,
     NotOwner,
     SessionDeleted,
+    BodyTooSlow,
     BodyTooLarge,
     InvalidRequest,
     IdempotencyKeyReused,
@@ -43,6 +48,9 @@ TURN_ERRORS: tuple[type[ServiceError], ...] = (
     InternalError,
     TurnTimeout,
     TurnStopped,
+    TooManyTurns,
+    TooManyRequests,
+    Overloaded,
     *MODEL_FAILURES,
 )
 """The errors that a turn can end with."""
@@ -63,10 +71,11 @@ class OpenStream:
     rest: AsyncIterator[StreamEvent]
 
 
-async def open_stream(request: RequestedTurn, services: ServicesInUse) -> OpenStream:
+async def open_stream(request: RequestedTurn, services: ServicesInUse) -> AsyncIterator[OpenStream]:
     """Wait for the first event, which comes soon. A failure before it gets its own HTTP status."""
-    events = services.running_turns.events(request)
-    return OpenStream(await anext(events), events)
+    with services.open_streams.one():
+        events = services.running_turns.events(request)
+        yield OpenStream(await anext(events), events)
 
 
 @router.get("/")
@@ -83,7 +92,8 @@ async def root() -> Welcome:
 )
 async def chat(request: RequestedTurn, services: ServicesInUse) -> Response:
     """Send a message and get the agent's reply."""
-    return await services.running_turns.reply(request)
+    with services.waiting_requests.one():
+        return await services.running_turns.reply(request)
 
 
 @router.post(

@@ -10,6 +10,7 @@ from agent.progress import Delta, Progress, Waiting
 from errors import IdempotencyKeyReused, InternalError, ServiceError, TurnStopped
 from lifecycle import BackgroundTasks
 from models import Response
+from slots import Slots
 from turn.pipeline import TurnPipeline
 from turn.request import TurnRequest
 
@@ -65,9 +66,10 @@ class RunningTurn:
 class RunningTurns:
     """Starts turns, and lets requests join turns that are already running."""
 
-    def __init__(self, pipeline: TurnPipeline, background: BackgroundTasks) -> None:
+    def __init__(self, pipeline: TurnPipeline, background: BackgroundTasks, slots: Slots) -> None:
         self._pipeline = pipeline
         self._background = background
+        self._slots = slots
         self._running: dict[str, RunningTurn] = {}
 
     async def reply(self, request: TurnRequest) -> Response:
@@ -102,6 +104,7 @@ class RunningTurns:
         return turn
 
     def _start(self, request: TurnRequest, *, is_streamed: bool) -> RunningTurn:
+        self._slots.take()
         turn = self._running[request.turn_id] = RunningTurn(request.text)
         self._background.start(self._run(request, turn, is_streamed=is_streamed))
         return turn
@@ -121,3 +124,4 @@ class RunningTurns:
         finally:
             turn.fail(InternalError())  # whatever happened, no client is left waiting
             del self._running[request.turn_id]
+            self._slots.give_back()
