@@ -4,16 +4,17 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 """
 
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
 import httpx
-from pydantic import BaseModel
+from pydantic import BaseModel, HttpUrl
 from standardwebhooks import Webhook
 
 from errors import CallbackNotAllowed
 from lifecycle import BackgroundTasks
-from models import Response
+from models import HistoryState, Response
 from settings import Settings
 
 ATTEMPT_TIMEOUT_SECONDS = 5.0
@@ -23,6 +24,8 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 """Longest pause between two attempts, in seconds. A receiver that is back does not wait longer than that."""
 
+EventType = Literal["turn.saved", "turn.not_saved", "turn.unknown"]
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 logger = logging.getLogger("chat_service.callbacks")
@@ -31,7 +34,7 @@ logger = logging.getLogger("chat_service.callbacks")
 class TurnEvent(BaseModel):
     """The body of a callback: the turn's reply with its final metadata."""
 
-    type: Literal["turn.saved", "turn.not_saved"]
+    type: EventType
     timestamp: str
     data: Response
 
@@ -47,10 +50,10 @@ def check_callback_url(url: str | None, settings: Settings) -> None:
     """Raises CallbackNotAllowed if the settings do not allow the URL's host, or if the URL carries credentials."""
     if url is None:
         return
-    parsed = httpx.URL(url)
-    port = parsed.port or _DEFAULT_PORTS[parsed.scheme]
-    names = {f"{parsed.host}:{port}"} | ({parsed.host} if port == _DEFAULT_PORTS[parsed.scheme] else set())
-    if parsed.userinfo or names.isdisjoint(settings.callback_allowed_hosts):
+    parsed = HttpUrl(url)
+    host = parsed.host or ""  # in ASCII, as in the settings: httpx would decode it, and fail for an emoji
+    names = {f"{host}:{parsed.port}"} | ({host} if parsed.port == _DEFAULT_PORTS[parsed.scheme] else set())
+    if parsed.username or parsed.password or names.isdisjoint(settings.callback_allowed_hosts):
         raise CallbackNotAllowed
 
 
@@ -89,6 +92,7 @@ class Callbacks:
             return None
         sent_at = datetime.now(UTC)
         headers = {
+            "host": httpx.URL(url).netloc.decode(),  # httpx would decode a punycode host for it, and fail for an emoji
             "content-type": "application/json",
             "webhook-id": turn_id,
             "webhook-timestamp": str(int(sent_at.timestamp())),
@@ -101,8 +105,13 @@ class Callbacks:
             return None
 
 
+_EVENT_TYPES: Mapping[HistoryState, EventType] = {
+    "saved": "turn.saved",
+    "not_saved": "turn.not_saved",
+    "unknown": "turn.unknown",
+}
+
+
 def _event(response: Response) -> TurnEvent:
-    is_saved = response.metadata.history == "saved"
-    return TurnEvent(
-        type="turn.saved" if is_saved else "turn.not_saved", timestamp=response.metadata.timestamp, data=response
-    )
+    metadata = response.metadata
+    return TurnEvent(type=_EVENT_TYPES[metadata.history], timestamp=metadata.timestamp, data=response)

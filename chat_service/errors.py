@@ -59,6 +59,43 @@ class BodyTooLarge(ServiceError):
     status = 413
     code = "body_too_large"
     detail = "The request body is too large: send at most 1 MiB."
+    headers: Mapping[str, str] = {"Connection": "close"}
+
+
+class BodyTooSlow(ServiceError):
+    """The request body did not arrive in time."""
+
+    status = 408
+    code = "body_too_slow"
+    detail = "The request body did not arrive in time: send the request again."
+    headers: Mapping[str, str] = {"Connection": "close"}
+
+
+class Overloaded(ServiceError):
+    """As many request bodies are arriving as the service may hold in memory."""
+
+    status = 503
+    code = "overloaded"
+    detail = "The service receives as much data as it can: send the request again after the time in Retry-After."
+    headers: Mapping[str, str] = {"Retry-After": "1", "Connection": "close"}
+
+
+class TooManyTurns(ServiceError):
+    """As many turns are running as MAX_RUNNING_TURNS allows."""
+
+    status = 503
+    code = "too_many_turns"
+    detail = "The service runs as many turns as it can: send the message again after the time in Retry-After."
+    headers: Mapping[str, str] = {"Retry-After": "5"}
+
+
+class TooManyRequests(ServiceError):
+    """As many requests wait for a reply, or as many streams are open, as the settings allow."""
+
+    status = 503
+    code = "too_many_requests"
+    detail = "Too many requests wait for replies: send the message again after the time in Retry-After."
+    headers: Mapping[str, str] = {"Retry-After": "5"}
 
 
 class IdempotencyKeyReused(ServiceError):
@@ -109,7 +146,7 @@ class TurnStopped(ServiceError):
 
     status = 503
     code = "stopping"
-    detail = "The service is restarting: send the message again."
+    detail = "The service is restarting: send the message again, with the same Idempotency-Key if it had one."
     headers: Mapping[str, str] = {"Retry-After": "5"}
 
 
@@ -133,16 +170,16 @@ class ModelFailure(ServiceError):
 
 
 class MemoryFailure(Exception):
-    """A call to the memory service failed. It is unknown whether the service executed the call."""
+    """A call to the memory service failed. `had_no_effect`: it is certain that the service did not execute the call."""
 
-    def __init__(self, code: str = "memory_unavailable") -> None:
+    def __init__(self, code: str = "memory_unavailable", *, had_no_effect: bool = False) -> None:
         super().__init__(code)
         self.code = code
+        self.had_no_effect = had_no_effect
 
 
 class MemoryRejection(MemoryFailure):
-    """The memory service rejected the call (4xx): a retry does not help."""
+    """The memory service itself rejected the call (4xx): a retry does not help."""
 
-    def __init__(self, status: int, code: str) -> None:
-        super().__init__(code)
-        self.status = status
+    def __init__(self, code: str) -> None:
+        super().__init__(code, had_no_effect=True)

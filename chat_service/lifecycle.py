@@ -4,6 +4,8 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 
+from unexpected_errors import described
+
 CALLBACK_GRACE_SECONDS = 2.0
 """Grace period in seconds for cancelled turns to send their callbacks. Enough for one attempt to a fast receiver."""
 
@@ -20,8 +22,11 @@ class BackgroundTasks:
         self._stopping: asyncio.Task[None] | None = None
 
     def start(self, work: Coroutine[None, None, None], *, is_dispensable: bool = False) -> None:
-        """Run `work` in its own task. A dispensable task is cancelled as soon as the service stops."""
-        task = asyncio.create_task(work)
+        """Run `work` in its own task. A dispensable task is cancelled as soon as the service stops.
+
+        An exception of the task is reported without its text, and never reaches the event loop.
+        """
+        task = asyncio.create_task(_reported(work))
         tasks = self._dispensable if is_dispensable else self._tasks
         tasks.add(task)
         task.add_done_callback(tasks.discard)
@@ -80,3 +85,10 @@ class BackgroundTasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+
+async def _reported(work: Coroutine[None, None, None]) -> None:
+    try:
+        await work
+    except Exception as error:  # noqa: BLE001 - whatever it is, asyncio would print its text
+        logger.error("a background task failed: %s", described(error))  # noqa: TRY400 - a stack trace holds contents

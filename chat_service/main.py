@@ -15,20 +15,24 @@ from agent.provider import Provider, choose_provider
 from agent.tools import TOOLS
 from api.dependencies import Services
 from api.error_handlers import add_error_handlers
-from api.middleware import MAX_BODY_BYTES, BodyLimit, IgnoreClientDisconnects, TraceContext
+from api.middleware import BodyLimit, IgnoreClientDisconnects, ReadLimit, ReportUnexpectedErrors, TraceContext
 from api.openapi import describe_callback_url
 from api.routes import router
 from callbacks import Callbacks, open_callback_http
+from errors import TooManyRequests, TooManyTurns
 from health import Readiness
 from lifecycle import BackgroundTasks
 from logging_setup import configure_logging
 from memory_client import MemoryClient, open_memory_http
+from setting_hints import setting_hints
 from settings import Settings, load_settings
 from shutdown_signals import on_stop_signal
+from slots import Slots
 from turn.in_flight import RunningTurns
 from turn.pipeline import TurnPipeline
 from turn.saving import TurnSaver
 from turn.summaries import Summaries
+from unexpected_errors import loop_errors_without_contents
 
 logger = logging.getLogger("chat_service.main")
 
@@ -58,12 +62,15 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         _log_provider(provider)
-        with on_stop_signal(lambda: background.begin_stop(settings.shutdown_timeout_seconds)):
-            yield
-            await background.finish(settings.shutdown_timeout_seconds)
-        await memory_http.aclose()
-        await callback_http.aclose()
-        await provider.close()
+        for hint in setting_hints(settings):
+            logger.warning(hint)
+        with loop_errors_without_contents():
+            with on_stop_signal(lambda: background.begin_stop(settings.shutdown_timeout_seconds)):
+                yield
+                await background.finish(settings.shutdown_timeout_seconds)
+            await memory_http.aclose()
+            await callback_http.aclose()
+            await provider.close()
 
     app = FastAPI(
         title="DACA Chat Service",
@@ -71,7 +78,13 @@ def create_app(
         version="1.0.0",
         lifespan=lifespan,
     )
-    app.state.services = Services(settings, RunningTurns(pipeline, background), Readiness(memory))
+    app.state.services = Services(
+        settings,
+        RunningTurns(pipeline, background, Slots(settings.max_running_turns, TooManyTurns)),
+        Readiness(memory),
+        waiting_requests=Slots(settings.max_waiting_requests, TooManyRequests),
+        open_streams=Slots(settings.max_open_streams, TooManyRequests),
+    )
     _add_middleware(app)
     add_error_handlers(app)
     app.include_router(router)
@@ -89,8 +102,10 @@ def _add_middleware(app: FastAPI) -> None:
         allow_headers=["*"],
     )
     app.add_middleware(IgnoreClientDisconnects)
-    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(ReadLimit)
     app.add_middleware(TraceContext)
+    app.add_middleware(ReportUnexpectedErrors)
 
 
 def _log_provider(provider: Provider) -> None:

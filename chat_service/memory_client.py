@@ -6,6 +6,7 @@ Dapr service invocation: https://docs.dapr.io/reference/api/service_invocation_a
 import asyncio
 import re
 from collections.abc import Awaitable, Sequence
+from http import HTTPStatus
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -16,7 +17,7 @@ from pydantic import BaseModel
 
 import trace_context
 from errors import MemoryFailure, MemoryRejection
-from memory_models import AppendedTurn, Conversation, ConversationEntry, Profile, Summary
+from memory_models import AppendedTurn, Conversation, ConversationEntry, MemoryHealth, Profile, Summary
 from settings import Settings
 
 CALL_TIMEOUT_SECONDS = 4.0
@@ -32,7 +33,22 @@ PAGE_MESSAGES = 1_000
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
+NOT_UNDERSTOOD = "memory_answer_not_understood"
+"""The code of a success whose body is not what the memory service sends, for example a proxy's page."""
+
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_SIDECAR_CODES = {
+    401: "sidecar_token_refused",
+    403: "sidecar_call_denied",
+    408: "sidecar_timeout",
+    429: "sidecar_overloaded",
+}
+"""Codes of the sidecar's own errors: DAPR_API_TOKEN is wrong, Dapr's access policy, and a Dapr middleware's limits."""
+_TRANSIENT_REJECTIONS = frozenset({408, 425, 429})
+"""Statuses with which the memory service rejects a call that may be repeated, for example a body that came too slowly.
+"""
+_REFUSED_BEFORE_WRITING = frozenset({"overloaded", "store_refuses_writes", "store_unsuitable"})
+"""Codes of the memory service's 5xx after which nothing was written. After any other the write may have been done."""
 
 
 def open_memory_http(settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
@@ -54,7 +70,10 @@ def open_memory_http(settings: Settings, transport: httpx.AsyncBaseTransport | N
 
 
 class MemoryClient:
-    """Profiles and conversations. Every method raises MemoryRejection for a 4xx, else MemoryFailure; nothing else."""
+    """Profiles and conversations.
+
+    Every method raises MemoryRejection if the memory service itself rejects the call, else MemoryFailure.
+    """
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
@@ -78,7 +97,7 @@ class MemoryClient:
     ) -> AppendedTurn | None:
         """Record a turn once; a repeated call returns the turn as first recorded.
 
-        Returns None when the service confirmed the append but did not return the turn, as a mocked response does.
+        Any success that is not a recorded turn is a failure. None: the tutorial's test replaced the HTTP client.
         """
         body = {
             "turn_id": turn_id,
@@ -87,19 +106,30 @@ class MemoryClient:
         }
         path = f"conversations/{_quoted(session_id)}/turns"
         response = await _checked(self._http.post(path, json=body, headers=trace_context.headers()))
-        if response.status_code != 201 and "Idempotent-Replayed" not in response.headers:
+        if not isinstance(response, httpx.Response):  # the tutorial's mock, which has a status and nothing else
             return None
-        return _parsed(response, AppendedTurn)
+        is_replay = response.status_code == 200 and "Idempotent-Replayed" in response.headers
+        if response.status_code != 201 and not is_replay:
+            raise MemoryFailure(NOT_UNDERSTOOD)
+        recorded = _parsed(response, AppendedTurn)
+        if recorded.turn_id != turn_id or not recorded.is_complete:
+            raise MemoryFailure(NOT_UNDERSTOOD)
+        return recorded
 
-    async def put_summary(self, session_id: str, summary: Summary, epoch: str) -> None:
-        """Store the summary. Rejected with 409 if the session was replaced since or has a summary that covers more."""
+    async def put_summary(self, session_id: str, user_id: str, summary: Summary, epoch: str) -> None:
+        """Store the summary of the user's session.
+
+        Rejected with 409 if the session was replaced since or has a summary that covers more.
+        """
         body = {"text": summary.text, "through": summary.through, "epoch": epoch}
-        path = f"conversations/{_quoted(session_id)}/summary"
-        await _checked(self._http.put(path, json=body, headers=trace_context.headers()))
+        path = f"conversations/{_quoted(session_id)}/summary?user_id={_quoted(user_id)}"
+        stored = _parsed(await _checked(self._http.put(path, json=body, headers=trace_context.headers())), Summary)
+        if stored != summary:
+            raise MemoryFailure(NOT_UNDERSTOOD)
 
     async def check_ready(self) -> None:
         """Return if the memory service and its store are ready."""
-        await self._get("health/ready")
+        _parsed(await self._get("health/ready"), MemoryHealth)
 
     async def _get(self, path: str) -> httpx.Response:
         return await _checked(self._http.get(path, headers=trace_context.headers()))
@@ -108,37 +138,58 @@ class MemoryClient:
 async def _checked(call: Awaitable[httpx.Response]) -> httpx.Response:
     """The successful response of a call. Only this function translates the failures of a call.
 
-    The names of the transport's exceptions say nothing about whether the call was executed: `ConnectTimeout` stands
-    for a refused connection and also for a request that was sent and got no response.
+    The names of httpx's exceptions say nothing about whether the call was executed: `ConnectTimeout` stands for a
+    connection that was not made and also for a request that was sent and got no response.
     """
     try:
         async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
             response = await call
     except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-        raise MemoryFailure from error
+        was_never_sent = isinstance(error.__cause__, aiohttp.ClientConnectorError)
+        raise MemoryFailure(had_no_effect=was_never_sent) from error
     if response.status_code < 300:
         return response
+    raise _to_failure(response)
+
+
+def _to_failure(response: httpx.Response) -> MemoryFailure:
+    """The failure that an error response stands for. Only an error of the memory service's own can be a rejection."""
+    status = response.status_code
     code = _error_code(response)
-    if 400 <= response.status_code < 500:
-        raise MemoryRejection(response.status_code, code or f"memory_answered_{response.status_code}")
-    raise MemoryFailure(code or "memory_unavailable")
+    if not 400 <= status < 500:
+        return MemoryFailure(code or "memory_unavailable", had_no_effect=code in _REFUSED_BEFORE_WRITING)
+    if code is None:
+        sidecar_code = _SIDECAR_CODES.get(status, f"memory_answered_{status}")
+        return MemoryFailure(sidecar_code, had_no_effect=status != HTTPStatus.REQUEST_TIMEOUT)
+    if status in _TRANSIENT_REJECTIONS:
+        return MemoryFailure(code, had_no_effect=True)
+    return MemoryRejection(code)
 
 
 def _error_code(response: httpx.Response) -> str | None:
-    """The memory service's error code. An error of the sidecar (`errorCode` or plain text) has none."""
+    """The memory service's error code. An error of the sidecar (`errorCode`, or plain text) has none."""
     try:
-        body: object = response.json()
-    except ValueError:
+        body = _json(response)
+    except MemoryFailure:
         return None
-    code = body.get("code") if isinstance(body, dict) else None
+    if not isinstance(body, dict) or "errorCode" in body:
+        return None
+    code = body.get("code")
     return code if isinstance(code, str) and _CODE.fullmatch(code) else None
 
 
 def _parsed(response: httpx.Response, shape: type[Shape]) -> Shape:
     try:
-        return shape.model_validate(response.json())
+        return shape.model_validate(_json(response))
     except ValueError as error:
-        raise MemoryFailure("memory_answer_not_understood") from error
+        raise MemoryFailure(NOT_UNDERSTOOD) from error
+
+
+def _json(response: httpx.Response) -> object:
+    try:
+        return response.json()
+    except (ValueError, RecursionError) as error:  # RecursionError: brackets nested a thousand deep
+        raise MemoryFailure(NOT_UNDERSTOOD) from error
 
 
 def _quoted(text: str) -> str:

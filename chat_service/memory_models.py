@@ -32,6 +32,12 @@ class Summary(BaseModel):
     through: int
 
 
+class MemoryHealth(BaseModel):
+    """The memory service's report that it can work."""
+
+    status: str
+
+
 class RecordedTurn(BaseModel):
     """A turn that the memory service has stored."""
 
@@ -42,6 +48,11 @@ class RecordedTurn(BaseModel):
     def last_entry(self, role: str) -> ConversationEntry | None:
         """The turn's last entry with this role."""
         return next((entry for entry in reversed(self.entries) if entry.role == role), None)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it has a message of the user and a reply."""
+        return self.last_entry("user") is not None and self.last_entry("assistant") is not None
 
 
 class AppendedTurn(RecordedTurn):

@@ -13,8 +13,8 @@ MAX_TAGS = 100
 MAX_TAG_CHARS = 200
 """Longest tag, in characters. Tags are short labels."""
 
-_ID_CHARACTER = r"[^/\\?#%:|\s\x00-\x1f\x7f-\x9f]"
-"""A character that is safe in a path through Dapr and in a Dapr key."""
+_ID_CHARACTER = r"[^/\\?#%:|\s\x00-\x1f\x7f-\x9f\ufffd]"
+"""A character that is safe in a path through Dapr and in a Dapr key. U+FFFD stands for bytes that are not UTF-8."""
 _NOT_DOT = _ID_CHARACTER.replace("[^", "[^.")
 ID_PATTERN = rf"^(?:{_NOT_DOT}{_ID_CHARACTER}*|\.{_NOT_DOT}{_ID_CHARACTER}*|\.\.{_ID_CHARACTER}+)$"
 """Any id except `.` and `..`, which a path would resolve. Written without lookahead, which JSON Schema tools lack."""
@@ -33,7 +33,7 @@ Id = Annotated[
     AfterValidator(_checked_id),
 ]
 Tag = Annotated[str, Field(max_length=MAX_TAG_CHARS)]
-HistoryState = Literal["saved", "pending", "not_saved"]
+HistoryState = Literal["saved", "pending", "not_saved", "unknown"]
 MemoryState = Literal["ok", "unavailable"]
 
 
@@ -74,11 +74,27 @@ class Metadata(BaseModel):
 
     timestamp: str
     session_id: str
-    history: HistoryState
+    history: HistoryState = Field(
+        description="Whether the turn is in the session's history.\n"
+        "- `saved`: it is, once and whole.\n"
+        "- `pending`: the save was still running when the reply was sent, because the request has a `callback_url`. "
+        "The callback reports the outcome; if the process is killed before, no callback comes.\n"
+        "- `not_saved`: it is certain that it is not. `code` says why.\n"
+        "- `unknown`: the save was sent, but its outcome did not arrive in time. `code` says why.\n\n"
+        "After `pending` without a callback and after `unknown`, ask again with the same Idempotency-Key: the response "
+        "has the recorded reply if the turn was saved, and otherwise the turn runs once more. Without a key read the "
+        "session's history first."
+    )
     memory: MemoryState
     model: str
     turn_id: str
-    code: str | None = Field(default=None, description="Why the turn was not saved.")
+    code: str | None = Field(default=None, description="Why the turn was not saved, or why it is unknown.")
+    finish: str | None = Field(
+        default=None,
+        description="Why the model ended the reply: `stop`, or `length` (cut off at its limit), `content_filter` "
+        "(cut off by a filter) or another word of the endpoint's. Missing if the model did not say, and in a "
+        "repeated reply of a turn that another process ran.",
+    )
     summary_lag: int | None = Field(
         default=None, description="Number of earlier messages that are in neither the summary nor the model's context."
     )

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from setting_types import Hosts, Key, SigningSecret, Url
 
 ENV_FILE = Path(__file__).parent / ".env"
 """Read where the environment does not set a value."""
@@ -24,14 +25,16 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
 
-    gemini_api_key: SecretStr | None = None
-    llm_base_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
-    llm_api_key: SecretStr | None = None
-    llm_model: str = Field(default=DEFAULT_MODEL, min_length=1)
+    gemini_api_key: Key = None
+    llm_base_url: Url | None = None
+    llm_api_key: Key = None
+    llm_model: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = DEFAULT_MODEL
+    openai_api_key: SecretStr | None = None
+    """Not used, so that a key of another program is never sent anywhere. If it is set, a line at the start says so."""
 
     dapr_http_port: int = Field(default=3500, ge=1, le=65535)
-    dapr_http_endpoint: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
-    dapr_api_token: SecretStr | None = None
+    dapr_http_endpoint: Url | None = None
+    dapr_api_token: Key = None
     memory_app_id: str = Field(default="agent-memory-service", pattern=r"^[A-Za-z0-9._-]+$")
 
     turn_timeout_seconds: Seconds = 60.0
@@ -40,31 +43,24 @@ class Settings(BaseSettings):
     """How long a save is retried before the reply is sent as not saved. A slow attempt and a second one fit."""
     shutdown_timeout_seconds: Seconds = 10.0
     """Time for running turns, pending saves and callbacks to finish when the service stops."""
+    max_running_turns: int = Field(default=256, ge=1, le=100_000)
+    """Largest number of turns that run at once, also those whose client has left; then 503. The model's pool of
+    connections has as many, and with a connection of a client each they stay below the usual 1,024 open files."""
+    max_open_streams: int = Field(default=256, ge=1, le=100_000)
+    """Largest number of streamed responses at once; then 503. An open stream takes about 75 KB."""
+    max_waiting_requests: int = Field(default=256, ge=1, le=100_000)
+    """Largest number of other requests that wait for a reply at once; then 503."""
     context_budget_chars: int = Field(default=32_000, ge=1_000, le=10_000_000)
     """Characters of earlier messages given verbatim to the model. The longest message and as long a reply fit."""
 
-    callback_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    callback_allowed_hosts: Hosts = ()
     """Comma-separated `host` or `host:port` that `callback_url` may contain; none by default."""
-    callback_secret: SecretStr | None = None
+    callback_secret: SigningSecret = None
     """Signs the callbacks: `whsec_` and base64, as Standard Webhooks specifies."""
     callback_save_timeout_seconds: Seconds = 60.0
     """How long the save of a turn with a callback is retried."""
     callback_attempts: int = Field(default=5, ge=1, le=20)
     """Largest number of attempts to deliver a callback."""
-
-    @field_validator("callback_allowed_hosts", mode="before")
-    @classmethod
-    def _split_hosts(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(host.strip().lower() for host in value.split(",") if host.strip())
-        return value
-
-    @field_validator("llm_base_url", "dapr_http_endpoint")
-    @classmethod
-    def _check_port(cls, value: str | None) -> str | None:
-        if value is not None:
-            _ = urlsplit(value).port  # raises ValueError if it is not a port
-        return value
 
     @model_validator(mode="after")
     def _endpoint_has_its_model(self) -> "Settings":
@@ -104,6 +100,6 @@ def load_settings(env_file: Path = ENV_FILE) -> Settings:
 
 def _in_one_line(error: ValidationError) -> str:
     return "; ".join(
-        f"{'.'.join(map(str, item['loc'])).upper()} {item['msg']}".strip()
+        f"{'.'.join(map(str, item['loc'])).upper()} {item['msg'].removeprefix('Value error, ')}".strip()
         for item in error.errors(include_url=False, include_input=False, include_context=False)
     )

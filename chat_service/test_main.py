@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from api.middleware import MAX_BODY_BYTES
+from api.bodies import MAX_BODY_BYTES
 from main import create_app
 from settings import Settings
 from tests.scripted_memory import ScriptedMemory
@@ -40,8 +40,9 @@ async def test_turn_gets_a_reply_and_is_saved(
     body = response.json()
     metadata = body["metadata"]
     assert (response.status_code, body["user_id"], body["reply"]) == (200, "alice", "Good.")
-    assert set(metadata) == {"timestamp", "session_id", "history", "memory", "model", "turn_id"}
+    assert set(metadata) == {"timestamp", "session_id", "history", "memory", "model", "finish", "turn_id"}
     assert (metadata["history"], metadata["memory"], metadata["model"]) == ("saved", "ok", "scripted")
+    assert metadata["finish"] == "stop"
     entries = memory.sessions[metadata["session_id"]].entries
     assert [(it["role"], it["content"], it["turn_id"]) for it in entries] == [
         ("user", "Hello", metadata["turn_id"]),
@@ -88,7 +89,10 @@ async def test_empty_text_is_refused(client: httpx.AsyncClient, memory: Scripted
         {"user_id": "alice", "text": "x" * 16_001},
         {"user_id": "alice", "text": "Hello", "tags": "greeting"},
         {"user_id": "alice", "text": "Hello", "metadata": {"session_id": "a/b"}},
-        *({"user_id": user_id, "text": "Hello"} for user_id in ["", ".", "..", "a b", "a|b", "a:b", "a%b", "x" * 129]),
+        *(
+            {"user_id": user_id, "text": "Hello"}
+            for user_id in ["", ".", "..", "a b", "a|b", "a:b", "a%b", "a\ufffd", "x" * 129]
+        ),
     ],
 )
 @pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])

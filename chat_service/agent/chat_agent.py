@@ -1,7 +1,8 @@
 """Runs the model with its tools, whole or streamed, and has it summarize a conversation."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import openai
@@ -20,22 +21,32 @@ from agents import (
 )
 
 from agent.context import RunContext
-from agent.progress import Emit, progress_of
+from agent.progress import Delta, Emit, Progress, ToolCall, progress_of
 from agent.prompts import SUMMARY_INSTRUCTIONS
 from agent.provider import Provider
+from agent.reply_text import ReplyText, ReplyTextHooks
 from errors import ModelFailure
 from llm.errors import ModelCutShort, ModelEmptyReply, ModelMisbehaved, ModelToolLoop, ModelUnreachable
+from llm.run_record import recorded_run
 from llm.translation import to_model_failure
 
 MAX_MODEL_CALLS = 6
 """Largest number of model calls for one reply. A reply with a tool takes two; many more mean that the model loops."""
 
-_MALFORMED_RESPONSE = (AttributeError, TypeError, ValueError, KeyError, IndexError)
+_MALFORMED_RESPONSE = (AttributeError, TypeError, ValueError, KeyError, IndexError, RecursionError)
 """What the SDK raises for a response of the wrong shape: it reads responses without validating them."""
 
 logger = logging.getLogger("chat_service.model")
 
 Context = TypeVar("Context")
+
+
+@dataclass(frozen=True)
+class ModelReply:
+    """The text of a reply, and the model's reason to end it; None if it gave none."""
+
+    text: str
+    finish: str | None
 
 
 def _instructions(run: RunContextWrapper[RunContext], _agent: Agent[RunContext]) -> str:
@@ -52,54 +63,78 @@ class ChatAgent:
         self._chat = Agent[RunContext](name="ChatAgent", instructions=_instructions, tools=[*tools])
         self._summarizer = Agent[None](name="SummaryAgent", instructions=SUMMARY_INSTRUCTIONS)
 
-    async def reply(self, context: RunContext, messages: list[TResponseInputItem], emit: Emit | None = None) -> str:
-        """The model's reply. If `emit` is given, it receives the progress as it happens."""
-        if emit is None:
-            return await self._run(self._chat, context, messages)
-        return await self._run_streamed(context, messages, emit)
+    async def reply(
+        self, context: RunContext, messages: list[TResponseInputItem], emit: Emit | None = None
+    ) -> ModelReply:
+        """The model's reply. If `emit` is given, it receives the progress as it happens.
+
+        The reply holds all that the model wrote, also before a tool call; it is what the emitted pieces make together.
+        """
+        with recorded_run() as record:
+            if emit is None:
+                text = await self._run(self._chat, context, messages)
+            else:
+                text = await self._run_streamed(context, messages, emit)
+        return ModelReply(text, record.finish)
 
     async def summarize(self, task: str) -> str:
         """The summary that the task asks for."""
-        return await self._run(self._summarizer, None, [{"role": "user", "content": task}])
+        with recorded_run():
+            return await self._run(self._summarizer, None, [{"role": "user", "content": task}])
 
     async def _run(self, agent: Agent[Context], context: Context, messages: list[TResponseInputItem]) -> str:
+        text = ReplyText()
+        hooks = ReplyTextHooks[Context](text)
         try:
             result = await Runner.run(
-                agent, messages, context=context, max_turns=MAX_MODEL_CALLS, run_config=self._config
+                agent, messages, context=context, max_turns=MAX_MODEL_CALLS, hooks=hooks, run_config=self._config
             )
         except ModelRefusalError as refusal:
-            return _reply(refusal.refusal)
+            return _whole(text, refusal.refusal)
         except (openai.OpenAIError, AgentsException, *_MALFORMED_RESPONSE) as error:
             raise _to_failure(error) from error
-        return _reply(result.final_output)
+        return _whole(text, result.final_output)
 
     async def _run_streamed(self, context: RunContext, messages: list[TResponseInputItem], emit: Emit) -> str:
         result = Runner.run_streamed(
             self._chat, messages, context=context, max_turns=MAX_MODEL_CALLS, run_config=self._config
         )
+        text = ReplyText()
         has_begun = False
         try:
             async for event in result.stream_events():
-                progress = progress_of(event)
-                if progress is not None:
+                for progress in _grown(text, progress_of(event)):
                     has_begun = True
                     emit(progress)
         except ModelRefusalError as refusal:
-            return _reply(refusal.refusal)
+            return _whole(text, refusal.refusal)
         except (openai.OpenAIError, AgentsException, *_MALFORMED_RESPONSE) as error:
             failure = _to_failure(error)
             is_cut_short = has_begun and isinstance(failure, ModelUnreachable)
             raise (ModelCutShort() if is_cut_short else failure) from error
         finally:
-            _cancel_if_running(result)
-        return _reply(result.final_output)
+            _end_run(result)
+        return _whole(text, result.final_output)
 
 
-def _reply(output: object) -> str:
-    text = str(output or "")
-    if not text.strip():
+def _grown(text: ReplyText, progress: Progress | None) -> Iterator[Progress]:
+    """Add the progress to the text. Yields what is to be emitted of it."""
+    if isinstance(progress, Delta):
+        grown = text.add(progress.text)
+        if grown:
+            yield Delta(grown)
+    elif isinstance(progress, ToolCall):
+        text.begin_part()
+        yield progress
+
+
+def _whole(text: ReplyText, output: object) -> str:
+    """The reply. The run's output is used only if its text did not come in pieces. Raises ModelEmptyReply."""
+    if text.is_part_blank:
+        text.add(str(output or ""))
+    if text.is_part_blank:
         raise ModelEmptyReply
-    return text
+    return str(text)
 
 
 def _to_failure(error: Exception) -> ModelFailure:
@@ -112,7 +147,9 @@ def _to_failure(error: Exception) -> ModelFailure:
     return to_model_failure(error)
 
 
-def _cancel_if_running(result: RunResultStreaming) -> None:
-    """End a run that nobody reads any more."""
+def _end_run(result: RunResultStreaming) -> None:
+    """End a run that nobody reads any more, and mark its exception as retrieved, so that asyncio does not print it."""
     if not result.is_complete:
         result.cancel()
+    if result.run_loop_task is not None:
+        result.run_loop_task.add_done_callback(lambda task: task.cancelled() or task.exception())

@@ -15,6 +15,11 @@ class Delta:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """Nothing has happened for a moment. Clients and proxies are to see that the turn is alive."""
+
+
+@dataclass(frozen=True)
 class ToolCall:
     """The model called a tool. `arguments` is the model's JSON."""
 

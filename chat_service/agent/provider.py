@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import httpx2
-from agents import Model, OpenAIChatCompletionsModel
+from agents import Model
 
 from agent.offline_model import OFFLINE, OfflineModel
+from llm.chat_model import ChatModel
 from llm.client import ModelClient
 from llm.transport import CONNECT_TIMEOUT_SECONDS, ModelTransport, endpoint_transport
 from settings import GEMINI_BASE_URL, OPENAI_BASE_URL, Settings
@@ -40,8 +41,8 @@ def choose_provider(settings: Settings, transport: httpx2.AsyncBaseTransport | N
         transport=ModelTransport(transport or endpoint_transport(base_url)),
         timeout=httpx2.Timeout(settings.turn_timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS),
     )
-    client = ModelClient(base_url=base_url, api_key=key, max_retries=0, http_client=http)
-    model = OpenAIChatCompletionsModel(settings.llm_model, client)
+    client = ModelClient(base_url=base_url, api_key=key, http_client=http)
+    model = ChatModel(settings.llm_model, client)
     return Provider(model, settings.llm_model, base_url, http.aclose)
 
 

@@ -9,6 +9,7 @@ from callbacks import check_callback_url
 from health import Readiness
 from models import Message
 from settings import Settings
+from slots import Slots
 from turn.in_flight import RunningTurns
 from turn.request import TurnRequest
 
@@ -23,6 +24,8 @@ class Services:
     settings: Settings
     running_turns: RunningTurns
     readiness: Readiness
+    waiting_requests: Slots
+    open_streams: Slots
 
 
 async def _services(request: Request) -> Services:

@@ -7,19 +7,32 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from errors import BodyTooLarge, InternalError, InvalidRequest, MethodNotAllowed, PathNotFound, ServiceError
+from errors import (
+    BodyTooLarge,
+    BodyTooSlow,
+    InvalidRequest,
+    MethodNotAllowed,
+    Overloaded,
+    PathNotFound,
+    ServiceError,
+)
 from models import ErrorBody, InvalidField, InvalidRequestBody
 
-_FRAMEWORK_ERRORS = {error.status: error for error in (PathNotFound, MethodNotAllowed, BodyTooLarge)}
-"""This service's errors for those that the framework raises, by status."""
+_FRAMEWORK_ERRORS: dict[int, type[ServiceError]] = {
+    error.status: error for error in (PathNotFound, MethodNotAllowed, BodyTooSlow, BodyTooLarge, Overloaded)
+}
+"""The errors that are raised as HTTPException, by status: those of the framework and of the reading of a body."""
+MAX_REPORTED_FIELDS = 20
+"""Most invalid fields that a 422 lists: more than a message has."""
+MAX_REPORTED_CHARS = 200
+"""Longest text of a reported field, in characters: about two lines."""
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Register a handler for every kind of error."""
+    """Register a handler for every kind of expected error. ReportUnexpectedErrors handles the others."""
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _unexpected_error)
 
 
 def error_body(error: ServiceError) -> ErrorBody:
@@ -42,7 +55,12 @@ async def _validation_error(_request: Request, error: Exception) -> JSONResponse
     """The response leaves out the input: it can be long, and it can contain invalid Unicode."""
     if not isinstance(error, RequestValidationError):
         raise error
-    return _invalid([InvalidField(loc=list(it["loc"]), msg=it["msg"], type=it["type"]) for it in error.errors()])
+    return _invalid(
+        [
+            InvalidField(loc=list(it["loc"]), msg=it["msg"][:MAX_REPORTED_CHARS], type=it["type"])
+            for it in error.errors()[:MAX_REPORTED_FIELDS]
+        ]
+    )
 
 
 async def _http_error(_request: Request, error: Exception) -> JSONResponse:
@@ -55,10 +73,6 @@ async def _http_error(_request: Request, error: Exception) -> JSONResponse:
         return error_response(_FRAMEWORK_ERRORS[status](headers=error.headers))
     code = HTTPStatus(status).phrase.lower().replace(" ", "_")
     return JSONResponse(ErrorBody(detail=str(error.detail), code=code).model_dump(), status, error.headers)
-
-
-async def _unexpected_error(_request: Request, _error: Exception) -> JSONResponse:
-    return error_response(InternalError())
 
 
 def _invalid(fields: list[InvalidField]) -> JSONResponse:

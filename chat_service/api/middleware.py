@@ -1,14 +1,51 @@
 """ASGI middleware that every request passes before it reaches a route."""
 
+import asyncio
+import logging
+
 import anyio
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import trace_context
+from api.bodies import Body, HeldBodies
+from api.error_handlers import error_response
+from errors import InternalError
+from unexpected_errors import described
 
-MAX_BODY_BYTES = 1024 * 1024
-"""Largest request body, in bytes. The longest text allowed takes at most 96 KB as JSON; the rest is room for tags."""
+READ_SECONDS = 30.0
+"""How long a client may keep its response waiting, in seconds, all pieces together. The longest reply that memory keeps
+takes that long at 4 KB a second."""
+
+logger = logging.getLogger("chat_service.api")
+
+
+class ReportUnexpectedErrors:
+    """Ends a request that fails with a bug: 500, or a broken connection if the response has begun.
+
+    The bug is logged without its text. The server would print it, and it can hold a conversation.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        has_begun = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noted)
+        except Exception as error:
+            if scope["type"] != "http":
+                raise
+            logger.error("request failed: %s", described(error))  # noqa: TRY400 - a stack trace holds contents
+            if not has_begun:
+                await error_response(InternalError())(scope, receive, send)
 
 
 class TraceContext:
@@ -26,29 +63,45 @@ class TraceContext:
 
 
 class BodyLimit:
-    """Rejects a request body longer than `max_bytes` with 413.
+    """Refuses request bodies that are too large, arrive too slowly, or exceed what all requests may hold together."""
 
-    It raises while the body is read, so that the error handlers build the response. Only an HTTPException passes
-    through FastAPI's body reader unchanged.
-    """
-
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._max_bytes = max_bytes
+        self._held = HeldBodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count the bytes received."""
-        received = 0
+        """Pass the request on. The error handlers respond with 413, 408 or 503."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body = Body(receive, self._held)
+        try:
+            await self._app(scope, body.receive, send)
+        finally:
+            body.release()
 
-        async def receive_limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._max_bytes:
-                raise HTTPException(413)
-            return message
 
-        await self._app(scope, receive_limited if scope["type"] == "http" else receive, send)
+class ReadLimit:
+    """Ends a response whose client does not read it: it counts as disconnected, and its turn goes on."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and measure how long its response has to wait for the client."""
+        left = READ_SECONDS
+
+        async def send_limited(message: Message) -> None:
+            nonlocal left
+            started_at = asyncio.get_running_loop().time()
+            try:
+                async with asyncio.timeout(left):
+                    await send(message)
+            except TimeoutError:
+                raise anyio.BrokenResourceError from None
+            left -= asyncio.get_running_loop().time() - started_at
+
+        await self._app(scope, receive, send_limited if scope["type"] == "http" else send)
 
 
 class IgnoreClientDisconnects:

@@ -1,5 +1,6 @@
 """The routes. Each passes its request on and returns the result."""
 
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated
@@ -7,12 +8,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from agent.progress import Delta, Progress
+from agent.progress import Delta, Progress, Waiting
 from api.dependencies import RequestedTurn, ServicesInUse
 from api.error_handlers import error_body
 from api.openapi import error_responses, stream_error_responses, turn_callback
 from errors import (
     BodyTooLarge,
+    BodyTooSlow,
     CallbackNotAllowed,
     EmptyText,
     IdempotencyKeyReused,
@@ -20,13 +22,17 @@ from errors import (
     InvalidRequest,
     MemoryNotReady,
     NotOwner,
+    Overloaded,
     ServiceError,
     SessionDeleted,
+    TooManyRequests,
+    TooManyTurns,
     TurnStopped,
     TurnTimeout,
 )
 from llm.errors import MODEL_FAILURES
 from models import Response, Status, StreamedDelta, StreamedToolCall, Welcome
+from unexpected_errors import described
 
 WELCOME = "Welcome to the DACA Chat Service! Access /docs for the API documentation."
 """The tutorial's greeting, word for word."""
@@ -34,6 +40,7 @@ TURN_ERRORS: tuple[type[ServiceError], ...] = (
     EmptyText,
     NotOwner,
     SessionDeleted,
+    BodyTooSlow,
     BodyTooLarge,
     InvalidRequest,
     IdempotencyKeyReused,
@@ -41,25 +48,34 @@ TURN_ERRORS: tuple[type[ServiceError], ...] = (
     InternalError,
     TurnTimeout,
     TurnStopped,
+    TooManyTurns,
+    TooManyRequests,
+    Overloaded,
     *MODEL_FAILURES,
 )
 """The errors that a turn can end with."""
 
+logger = logging.getLogger("chat_service.api")
+
 router = APIRouter()
+
+
+StreamEvent = Waiting | Progress | Response
 
 
 @dataclass(frozen=True)
 class OpenStream:
     """A turn's events. The first one has arrived."""
 
-    first: Progress | Response
-    rest: AsyncIterator[Progress | Response]
+    first: StreamEvent
+    rest: AsyncIterator[StreamEvent]
 
 
-async def open_stream(request: RequestedTurn, services: ServicesInUse) -> OpenStream:
-    """Wait for the first event. A failure before it gets its own HTTP status."""
-    events = services.running_turns.events(request)
-    return OpenStream(await anext(events), events)
+async def open_stream(request: RequestedTurn, services: ServicesInUse) -> AsyncIterator[OpenStream]:
+    """Wait for the first event, which comes soon. A failure before it gets its own HTTP status."""
+    with services.open_streams.one():
+        events = services.running_turns.events(request)
+        yield OpenStream(await anext(events), events)
 
 
 @router.get("/")
@@ -76,7 +92,8 @@ async def root() -> Welcome:
 )
 async def chat(request: RequestedTurn, services: ServicesInUse) -> Response:
     """Send a message and get the agent's reply."""
-    return await services.running_turns.reply(request)
+    with services.waiting_requests.one():
+        return await services.running_turns.reply(request)
 
 
 @router.post(
@@ -86,13 +103,20 @@ async def chat(request: RequestedTurn, services: ServicesInUse) -> Response:
     callbacks=turn_callback("chat_stream"),
 )
 async def chat_stream(stream: Annotated[OpenStream, Depends(open_stream)]) -> AsyncIterator[ServerSentEvent]:
-    """Send a message and get the reply in pieces: events `delta` and `tool`, then `done` or `error`."""
-    yield _server_sent(stream.first)
+    """Send a message and get the reply in pieces: events `delta` and `tool`, then `done` or `error`.
+
+    The stream begins with the first event, at the latest after half a second, then with a comment. A failure before
+    that has its own HTTP status, a later one is an `error` event, whose `retry` stands for Retry-After.
+    """
     try:
+        yield _server_sent(stream.first)
         async for event in stream.rest:
             yield _server_sent(event)
     except ServiceError as error:
-        yield ServerSentEvent(event="error", raw_data=error_body(error).model_dump_json())
+        yield _error_event(error)
+    except Exception as error:  # noqa: BLE001 - the stream has begun, so a bug too ends it with an event
+        logger.error("stream failed: %s", described(error))  # noqa: TRY400 - a stack trace holds contents
+        yield _error_event(InternalError())
 
 
 @router.get("/health/live")
@@ -108,7 +132,18 @@ async def ready(services: ServicesInUse) -> Status:
     return Status(status="ok")
 
 
-def _server_sent(event: Progress | Response) -> ServerSentEvent:
+def _error_event(error: ServiceError) -> ServerSentEvent:
+    seconds = error.headers.get("Retry-After")
+    return ServerSentEvent(
+        event="error",
+        raw_data=error_body(error).model_dump_json(),
+        retry=None if seconds is None else int(seconds) * 1_000,
+    )
+
+
+def _server_sent(event: StreamEvent) -> ServerSentEvent:
+    if isinstance(event, Waiting):
+        return ServerSentEvent(comment="waiting for the model")
     if isinstance(event, Response):
         return ServerSentEvent(event="done", raw_data=event.model_dump_json(exclude_none=True))
     if isinstance(event, Delta):

@@ -5,14 +5,15 @@ This is the only layer that retries: the openai client above it is configured to
 
 import asyncio
 import random
-import re
 from collections.abc import AsyncIterator
 from urllib.request import getproxies, proxy_bypass
 
 import httpx2
-from pydantic_core import from_json
 
+from llm.completions import END_MARKER, CompletionStream, read_completion
 from llm.errors import NotAChatCompletion
+from llm.run_record import note_reply
+from llm.sse import EventReader, EventTooLarge, ServerSentEvent
 
 MAX_ATTEMPTS = 3
 """Attempts for one request. More attempts would use up most of a turn's time limit."""
@@ -24,13 +25,18 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 """Time limit in seconds for a connection. A distant endpoint needs a second; TCP resends a lost packet within three."""
 CONNECTIONS = httpx2.Limits(max_connections=256, max_keepalive_connections=256, keepalive_expiry=30.0)
 """Limits of the pool. 256 running turns; idle connections close after 30 s, before most endpoints close them."""
+AFTER_FINISH_SECONDS = 2.0
+"""Longest wait in seconds for more of a stream whose reply is whole. The end marker follows at once, if at all."""
+MAX_RESPONSE_BYTES = 32 * 1024 * 1024
+"""Longest response, in bytes. A streamed reply takes some 250 bytes for each piece, and 100,000 pieces are a book."""
+MAX_ERROR_BYTES = 64 * 1024
+"""Bytes of an endpoint's error that are read. Its code and its message stand at the beginning."""
 
 _TRANSIENT = frozenset({429, 500, 502, 503, 529})
-_STREAM_END = re.compile(rb'\[DONE\]|"finish_reason"\s*:\s*"')
 _STREAM_REQUESTED = b'"stream":true'
 """As the openai client writes it. Inside a message the quotes are escaped, so a message cannot match."""
-_OVERLAP_BYTES = 64
-"""Bytes kept of each chunk, to find an end marker that is split between two chunks. The longest marker is shorter."""
+_BODY_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+"""Headers that describe how a body was sent. They do not hold for the body that replaces it."""
 
 
 def endpoint_transport(base_url: str) -> httpx2.AsyncBaseTransport:
@@ -78,46 +84,108 @@ def _retry_pause(response: httpx2.Response, backoff: float) -> float | None:
 
 
 async def _checked(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+    """The response with a body that can be trusted. An endpoint's error keeps its status and a part of its body."""
     if response.status_code >= 300:
-        return response
+        return _replaced(response, content=await _body(response, MAX_ERROR_BYTES))
+    is_stream_requested = _STREAM_REQUESTED in request.content
     content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type == "text/event-stream":
-        if isinstance(response.stream, httpx2.AsyncByteStream):
-            response.stream = _CompleteStream(response.stream)
-        return response
-    is_whole = _STREAM_REQUESTED not in request.content and content_type.endswith("json")
-    if not is_whole or not _is_completion(await response.aread()):
+    if is_stream_requested and content_type == "text/event-stream":
+        return _replaced(response, stream=_CheckedStream(response))
+    if is_stream_requested or not content_type.endswith("json"):
         await response.aclose()
         raise NotAChatCompletion("not a chat completion")
-    return response
+    body = await _body(response, MAX_RESPONSE_BYTES + 1)
+    if len(body) > MAX_RESPONSE_BYTES:
+        raise NotAChatCompletion("too long")
+    content, finish = read_completion(body)
+    note_reply(finish)
+    return _replaced(response, content=content)
 
 
-def _is_completion(body: bytes) -> bool:
+async def _body(response: httpx2.Response, max_bytes: int) -> bytes:
+    """The first bytes of the body, decompressed. The connection is closed if there are more."""
+    body = bytearray()
     try:
-        completion: object = from_json(body)
-    except ValueError:
-        return False
-    choices = completion.get("choices") if isinstance(completion, dict) else None
-    if not isinstance(choices, list):
-        return False
-    return all(isinstance(choice, dict) and isinstance(choice.get("message"), dict) for choice in choices)
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) >= max_bytes:
+                break
+    finally:
+        await response.aclose()
+    return bytes(body[:max_bytes])
 
 
-class _CompleteStream(httpx2.AsyncByteStream):
-    """A stream of events that raises RemoteProtocolError if it ends without an end marker."""
+def _replaced(
+    response: httpx2.Response, *, content: bytes | None = None, stream: httpx2.AsyncByteStream | None = None
+) -> httpx2.Response:
+    """The response with another body, which is not compressed."""
+    headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in _BODY_HEADERS]
+    return httpx2.Response(
+        response.status_code, headers=headers, content=content, stream=stream, extensions=response.extensions
+    )
 
-    def __init__(self, inner: httpx2.AsyncByteStream) -> None:
-        self._inner = inner
+
+class _CheckedStream(httpx2.AsyncByteStream):
+    """The events of a streamed completion. Raises RemoteProtocolError if it ends before the reply does.
+
+    Once the reply is whole, nothing that happens to the connection matters.
+    """
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self._response = response
+        self._bytes = response.aiter_bytes()
+        self._completion = CompletionStream()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        has_ended = False
-        tail = b""
-        async for chunk in self._inner:
-            has_ended = has_ended or _STREAM_END.search(tail + chunk) is not None
-            tail = chunk[-_OVERLAP_BYTES:]
-            yield chunk
-        if not has_ended:
+        """The events. After END_MARKER the SDK reads the stream again to its end, and the connection is used again."""
+        if self._completion.has_end_marker:
+            async for _ in self._chunks():
+                pass
+            return
+        async for event in self._events():
+            data = self._completion.read(event)
+            if self._completion.has_end_marker:
+                break
+            yield _as_event(data)
+        if not self._completion.is_whole:
             raise httpx2.RemoteProtocolError("the stream ended before the model's reply did")
+        note_reply(self._completion.finish)
+        if self._completion.has_end_marker:
+            yield _as_event(END_MARKER)
+
+    async def _events(self) -> AsyncIterator[ServerSentEvent]:
+        reader = EventReader()
+        received = 0
+        try:
+            async for chunk in self._chunks():
+                received += len(chunk)
+                for event in reader.feed(chunk):
+                    yield event
+                if received > MAX_RESPONSE_BYTES:
+                    raise NotAChatCompletion("too long")
+            for event in reader.end():
+                if event.data == END_MARKER:  # any other last event without its blank line is cut off
+                    yield event
+        except EventTooLarge as error:
+            raise NotAChatCompletion("too long") from error
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        while True:
+            is_whole = self._completion.is_whole
+            try:
+                async with asyncio.timeout(AFTER_FINISH_SECONDS if is_whole else None):
+                    chunk = await anext(self._bytes, None)
+            except (httpx2.TransportError, TimeoutError):
+                if not is_whole:
+                    raise
+                return
+            if chunk is None:
+                return
+            yield chunk
 
     async def aclose(self) -> None:
-        await self._inner.aclose()
+        await self._response.aclose()
+
+
+def _as_event(data: str) -> bytes:
+    return b"".join(b"data: " + line.encode() + b"\n" for line in data.split("\n")) + b"\n"

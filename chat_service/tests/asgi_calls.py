@@ -83,6 +83,16 @@ class StreamedCall:
             self._changed.notify_all()
 
 
+def parsed_events(stream: str) -> list[tuple[str, dict[str, object]]]:
+    """The events of a stream, each with its data."""
+    found = []
+    for block in stream.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if fields:
+            found.append((fields["event"], json.loads(fields["data"])))
+    return found
+
+
 async def settled() -> None:
     """Let all tasks run until each one waits. No task in these tests waits for a network."""
     for _ in range(200):

@@ -71,7 +71,8 @@ def tool_call(arguments: str = "{}", name: str = "get_current_time") -> httpx2.R
 def completion(message: Json, finish_reason: str) -> httpx2.Response:
     """A chat completion."""
     choice = {"index": 0, "finish_reason": finish_reason, "message": message}
-    return httpx2.Response(200, json={**_about("chat.completion"), "choices": [choice]})
+    body = json.dumps({**_about("chat.completion"), "choices": [choice]})  # ASCII, so that half a character can be sent
+    return httpx2.Response(200, content=body, headers={"content-type": "application/json"})
 
 
 def streamed(*pieces: str, finish_reason: str | None = "stop", done: bool = True) -> httpx2.Response:

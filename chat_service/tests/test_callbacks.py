@@ -105,7 +105,7 @@ async def test_failed_save_is_reported_and_logged(
     memory.respond_always(sidecar_failure(), "append")
     reply = (await client.post("/chat/", json=HELLO)).json()
     event = json.loads((await receiver.until_notified()).content)
-    assert (event["type"], event["data"]["metadata"]["history"]) == ("turn.not_saved", "not_saved")
+    assert (event["type"], event["data"]["metadata"]["history"]) == ("turn.unknown", "unknown")
     assert event["data"]["metadata"]["code"] == "memory_unavailable"
     line = next(record.getMessage() for record in caplog.records if "late save" in record.getMessage())
     assert f"session=s1 turn_id={reply['metadata']['turn_id']}" in line
@@ -116,7 +116,7 @@ async def test_rejected_save_is_reported(client: httpx.AsyncClient, memory: Scri
     memory.respond_always(refusal(410, "session_deleted"), "append")
     await client.post("/chat/", json=HELLO)
     event = json.loads((await receiver.until_notified()).content)
-    assert event["data"]["metadata"]["code"] == "session_deleted"
+    assert (event["type"], event["data"]["metadata"]["code"]) == ("turn.not_saved", "session_deleted")
 
 
 async def test_callback_is_retried_until_it_succeeds(client: httpx.AsyncClient, receiver: Receiver) -> None:
@@ -176,6 +176,40 @@ async def test_other_hosts_are_rejected(client: httpx.AsyncClient, model: Script
     assert (response.status_code, response.json()["code"]) == (422, "callback_not_allowed")
     assert "CALLBACK_ALLOWED_HOSTS" in response.json()["detail"]
     assert model.requests == []
+
+
+@pytest.mark.parametrize("url", ["https://😀.test/", "https://bücher.test/", "https://xn--e28h.test/"])
+async def test_host_beyond_ascii_that_is_not_allowed_is_rejected(client: httpx.AsyncClient, url: str) -> None:
+    """A host in Unicode or in punycode that is not allowed is rejected like any other."""
+    response = await client.post("/chat/", json={**HELLO, "callback_url": url})
+    assert (response.status_code, response.json()["code"]) == (422, "callback_not_allowed")
+
+
+@pytest.mark.parametrize("allowed", ["bücher.test", "BÜCHER.test", "xn--bcher-kva.test", "😀.test", "xn--e28h.test"])
+async def test_host_beyond_ascii_is_allowed_in_either_form(
+    memory: ScriptedMemory, model: ScriptedModel, receiver: Receiver, allowed: str
+) -> None:
+    """A host is the same host in Unicode and in punycode, in the settings and in a request."""
+    settings = Settings(
+        llm_base_url="http://model.test/v1",
+        llm_model="scripted",
+        callback_allowed_hosts=(allowed,),
+        callback_secret=SecretStr(SECRET),
+    )
+    app = create_app(
+        settings,
+        memory_transport=httpx.MockTransport(memory.handle),
+        model_transport=httpx2.MockTransport(model.handle),
+        callback_transport=httpx.MockTransport(receiver.handle),
+    )
+    forms = (
+        ("😀.test", "xn--e28h.test") if "28h" in allowed or "😀" in allowed else ("bücher.test", "xn--bcher-kva.test")
+    )
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://chat.test") as client:
+        for number, host in enumerate(forms, start=1):
+            body = {**HELLO, "callback_url": f"https://{host}/turns"}
+            assert (await client.post("/chat/", json=body)).status_code == 200
+            assert (await receiver.until_notified(number)).url.raw_host == forms[1].encode()
 
 
 @pytest.mark.parametrize("url", ["ftp://hooks.test/", "hooks", 5])

@@ -97,7 +97,7 @@ async def test_turn_that_was_not_saved_runs_again(
 ) -> None:
     """A key holds for saved turns only: after a failed save the model is asked again."""
     memory.respond_always(sidecar_failure(), "append")
-    assert (await client.post("/chat/", json=HELLO, headers=KEY)).json()["metadata"]["history"] == "not_saved"
+    assert (await client.post("/chat/", json=HELLO, headers=KEY)).json()["metadata"]["history"] == "unknown"
     memory.recover()
     assert (await client.post("/chat/", json=HELLO, headers=KEY)).json()["metadata"]["history"] == "saved"
     await client.post("/chat/", json=HELLO, headers=KEY)

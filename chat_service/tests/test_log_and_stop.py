@@ -63,7 +63,7 @@ async def test_one_line_for_a_turn(
     number = r"\d+\.\d"
     assert re.fullmatch(
         rf"turn user=alice session=s1 turn_id={response.json()['metadata']['turn_id']} trace=[0-9a-f]{{32}} "
-        rf"status=200 history=saved memory=ok model=scripted "
+        rf"status=200 history=saved memory=ok model=scripted finish=stop "
         rf"read_ms={number} model_ms={number} save_ms={number} total_ms={number}",
         lines[0],
     )

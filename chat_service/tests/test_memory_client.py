@@ -10,9 +10,10 @@ from pydantic import SecretStr
 
 from errors import MemoryFailure, MemoryRejection
 from memory_client import MemoryClient, open_memory_http
+from memory_models import Summary
 from models import Id
 from settings import Settings
-from tests.scripted_memory import ScriptedMemory
+from tests.scripted_memory import Kind, ScriptedMemory, refusal
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -83,18 +84,101 @@ async def test_sidecar_token_is_sent(memory: ScriptedMemory) -> None:
 @pytest.mark.parametrize(
     ("response", "code"),
     [
-        (httpx.Response(401, text="invalid api token"), "memory_answered_401"),
-        (httpx.Response(404, json={"errorCode": "ERR_DIRECT_INVOKE"}), "memory_answered_404"),
-        (httpx.Response(422, json={"detail": [], "code": "invalid_request"}), "invalid_request"),
-        (httpx.Response(403, json={"code": "Not A Code"}), "memory_answered_403"),
+        (refusal(422, "invalid_request"), "invalid_request"),
+        (refusal(403, "not_owner"), "not_owner"),
+        (refusal(401, "unauthorized"), "unauthorized"),
+        (refusal(413, "history_too_large"), "history_too_large"),
     ],
 )
 async def test_rejections_carry_their_code(memory: ScriptedMemory, response: httpx.Response, code: str) -> None:
-    """The memory service's error codes are passed on; a sidecar's text is not."""
+    """The memory service's own errors are rejections, with its codes."""
     memory.respond_next("profile", response)
     client = MemoryClient(open_memory_http(Settings(), httpx.MockTransport(memory.handle)))
     with pytest.raises(MemoryRejection, match=f"^{code}$"):
         await client.profile("alice")
+
+
+SIDECAR_ERRORS = [
+    (httpx.Response(401, text="invalid api token"), "sidecar_token_refused"),
+    (httpx.Response(403, json={"errorCode": "ERR_DIRECT_INVOKE", "message": "denied"}), "sidecar_call_denied"),
+    (httpx.Response(403, json={"errorCode": "ERR_DIRECT_INVOKE", "code": "not_owner"}), "sidecar_call_denied"),
+    (httpx.Response(404, json={"errorCode": "ERR_DIRECT_INVOKE"}), "memory_answered_404"),
+    (httpx.Response(408, text="timeout"), "sidecar_timeout"),
+    (httpx.Response(410, html="<h1>Gone</h1>"), "memory_answered_410"),
+    (httpx.Response(429, text="too many"), "sidecar_overloaded"),
+    (httpx.Response(431, text="too large"), "memory_answered_431"),
+    (httpx.Response(403, json={"code": "Not A Code"}), "sidecar_call_denied"),
+    (httpx.Response(403, content=b"[" * 100_000), "sidecar_call_denied"),
+]
+
+
+@pytest.mark.parametrize(("response", "code"), SIDECAR_ERRORS)
+async def test_errors_of_the_sidecar_are_no_rejections(
+    client: httpx.AsyncClient,
+    memory: ScriptedMemory,
+    caplog: pytest.LogCaptureFixture,
+    response: httpx.Response,
+    code: str,
+) -> None:
+    """An error that is not the memory service's own neither ends the turn nor its save, and is reported by its code."""
+    memory.respond_next("history", response)
+    memory.respond_next("profile", response)
+    memory.respond_next("append", response, response)
+    body = {"user_id": "alice", "text": "Hello", "metadata": {"session_id": "s1"}}
+    reply = await client.post("/chat/", json=body)
+    assert (reply.status_code, reply.json()["metadata"]["history"]) == (200, "saved")
+    assert len(memory.calls("append")) == 3
+    for read in ("history", "profile"):
+        assert f"{read} not read code={code} " in caplog.text
+    memory.respond_next("ready", response)
+    assert (await client.get("/health/ready")).json()["code"] == code
+    memory.respond_always(response, "append")
+    assert (await client.post("/chat/", json=body)).json()["metadata"]["code"] == code
+
+
+@pytest.mark.parametrize(("status", "code"), [(408, "body_too_slow"), (429, "too_many"), (425, "too_early")])
+async def test_passing_rejection_is_retried(
+    client: httpx.AsyncClient, memory: ScriptedMemory, status: int, code: str
+) -> None:
+    """A rejection of the memory service that can pass is retried. If it does not pass, nothing was saved."""
+    body = {"user_id": "alice", "text": "Hello", "metadata": {"session_id": "s1"}}
+    memory.respond_next("append", refusal(status, code))
+    assert (await client.post("/chat/", json=body)).json()["metadata"]["history"] == "saved"
+    memory.respond_always(refusal(status, code), "append")
+    metadata = (await client.post("/chat/", json=body)).json()["metadata"]
+    assert (metadata["history"], metadata["code"]) == ("not_saved", code)
+
+
+@pytest.mark.parametrize("response", [httpx.Response(202), httpx.Response(200, json={"text": "Other", "through": 9})])
+async def test_summary_is_stored_only_if_memory_returns_it(memory: ScriptedMemory, response: httpx.Response) -> None:
+    """A success without the summary is a failure."""
+    memory.respond_next("summary", response)
+    client = MemoryClient(open_memory_http(Settings(), httpx.MockTransport(memory.handle)))
+    with pytest.raises(MemoryFailure, match="memory_answer_not_understood"):
+        await client.put_summary("s1", "a&b", Summary(text="Text", through=2), "e1")
+    assert memory.calls("summary")[0].url.params["user_id"] == "a&b"
+
+
+@pytest.mark.parametrize("response", [httpx.Response(200, html="<h1>Sign in</h1>"), httpx.Response(204)])
+async def test_page_is_no_readiness(
+    client: httpx.AsyncClient, memory: ScriptedMemory, response: httpx.Response
+) -> None:
+    """A success that is not the memory service's report does not make this service ready."""
+    memory.respond_next("ready", response)
+    ready = await client.get("/health/ready")
+    assert (ready.status_code, ready.json()["code"]) == (503, "memory_answer_not_understood")
+
+
+@pytest.mark.parametrize("kind", ["profile", "history"])
+async def test_deeply_nested_response_is_a_failure(
+    client: httpx.AsyncClient, memory: ScriptedMemory, kind: Kind
+) -> None:
+    """JSON nested too deeply to be read leaves memory unavailable; the reply is sent."""
+    memory.respond_next(kind, httpx.Response(200, content=b'{"a":' * 50_000))
+    memory.respond_next("append", httpx.Response(500, content=b'{"a":' * 50_000 + b"1" + b"}" * 50_000))
+    body = {"user_id": "alice", "text": "Hello", "metadata": {"session_id": "s1"}}
+    metadata = (await client.post("/chat/", json=body)).json()["metadata"]
+    assert (metadata["memory"], metadata["history"]) == ("unavailable", "saved")
 
 
 @pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])

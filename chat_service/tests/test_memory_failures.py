@@ -31,10 +31,10 @@ async def test_reply_is_sent_without_memory(
     response = await client.post("/chat/", json=HELLO)
     metadata = response.json()["metadata"]
     assert (response.status_code, response.json()["reply"]) == (200, "Good.")
-    assert metadata["history"] == ("not_saved" if "append" in kinds else "saved")
-    assert ("code" in metadata) == ("append" in kinds)
     is_refused = isinstance(failure, httpx.Response) and failure.status_code < 500
-    assert metadata["memory"] == ("ok" if kinds == ["append"] and is_refused else "unavailable")
+    assert metadata["history"] == ("saved" if "append" not in kinds else "not_saved" if is_refused else "unknown")
+    assert ("code" in metadata) == ("append" in kinds)
+    assert metadata["memory"] == "unavailable"
 
 
 async def test_defaults_replace_the_profile(
@@ -145,7 +145,7 @@ async def test_readiness_is_asked_again(
 async def test_reply_at_the_last_moment_is_sent(
     memory: ScriptedMemory, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A reply that arrives just before the turn's time limit is sent, as not saved if memory hangs."""
+    """A reply that arrives just before the turn's time limit is sent, as unknown if memory hangs."""
     monkeypatch.setattr("turn.pipeline.MIN_SAVE_SECONDS", 0.05)
     memory.respond_always(_hang, "append")
     app = create_app(
@@ -155,7 +155,7 @@ async def test_reply_at_the_last_moment_is_sent(
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://chat.test") as client:
         response = await client.post("/chat/", json=HELLO)
-    assert (response.status_code, response.json()["metadata"]["history"]) == (200, "not_saved")
+    assert (response.status_code, response.json()["metadata"]["history"]) == (200, "unknown")
 
 
 async def _hang() -> httpx.Response:

@@ -151,3 +151,10 @@ def test_summary_keeps_what_was_written() -> None:
 def test_same_input_same_reply() -> None:
     """The same input always gives the same reply."""
     assert len({said("Hello") for _ in range(3)}) == 1
+
+
+@pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])
+async def test_finish_is_reported(client: httpx.AsyncClient, path: str) -> None:
+    """The offline model says how it ended its reply, as a real one does."""
+    for text in ("Hello", "What time is it?"):
+        assert '"finish":"stop"' in (await client.post(path, json={"user_id": "junaid", "text": text})).text

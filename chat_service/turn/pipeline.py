@@ -1,6 +1,7 @@
 """One turn: read memory, run the agent, save the turn, respond."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -8,21 +9,26 @@ from agent.chat_agent import ChatAgent
 from agent.context import RunContext, model_input
 from agent.progress import Emit
 from callbacks import Callbacks
-from errors import ServiceError, TurnStopped, TurnTimeout
+from errors import InternalError, ServiceError, TurnStopped, TurnTimeout
 from memory_client import MemoryClient
 from memory_models import ConversationEntry, Profile
 from models import Response, now
 from settings import Settings
 from turn.completed_turn import CompletedTurn
+from turn.finishes import RecentFinishes
 from turn.recall import MemorySnapshot, recall
 from turn.replies import draft_response, final_response, recorded_response, with_metadata
 from turn.request import TurnRequest
 from turn.saving import TurnSaver
 from turn.summaries import Summaries
 from turn.turn_log import TurnLog
+from unexpected_errors import described
 
 MIN_SAVE_SECONDS = 1.0
 """Least time for a save, in seconds, also if the reply came at the end of the turn's time limit. One attempt fits."""
+
+
+logger = logging.getLogger("chat_service.turn")
 
 
 @dataclass(frozen=True)
@@ -51,21 +57,25 @@ class TurnPipeline:
         self._summaries = summaries
         self._callbacks = callbacks
         self._settings = settings
+        self._finishes = RecentFinishes()
 
     async def run(self, request: TurnRequest, emit: Emit | None = None) -> TurnResult:
-        """Run the turn and log its outcome. Raises TurnTimeout if there is no reply within the time limit."""
+        """Run the turn and log its outcome. Raises ServiceError if there is no reply; InternalError for a bug."""
         log = TurnLog(request)
         try:
             result = await self._run(request, emit, log)
         except TimeoutError as error:
-            log.write_failure(TurnTimeout.status, TurnTimeout.code)
+            log.write_failure(TurnTimeout)
             raise TurnTimeout from error
         except asyncio.CancelledError:
-            log.write_failure(TurnStopped.status, TurnStopped.code)
+            log.write_failure(TurnStopped)
             raise
         except ServiceError as error:
-            log.write_failure(error.status, error.code)
+            log.write_failure(error)
             raise
+        except Exception as error:  # noqa: BLE001 - a bug ends the turn as any failure does, and prints no contents
+            log.write_failure(InternalError, error)
+            raise InternalError from None
         log.write_reply(result.response.metadata)
         return result
 
@@ -76,6 +86,7 @@ class TurnPipeline:
                 memory = await recall(self._memory, request)
             if memory.recorded_turn is not None:
                 response = recorded_response(request, memory.recorded_turn, self._agent.model_name)
+                response = with_metadata(response, finish=self._finishes.of(request.turn_id))
                 self._notify(request, response)
                 return TurnResult(response)
             turn = await self._complete(request, memory, emit, log)
@@ -93,10 +104,10 @@ class TurnPipeline:
         profile = memory.profile or Profile.default(request.user_id)
         given = model_input(profile, memory.conversation, request.text, self._settings.context_budget_chars)
         with log.measured("model"):
-            text = await self._agent.reply(RunContext(request.user_id, given.instructions), given.messages, emit)
+            produced = await self._agent.reply(RunContext(request.user_id, given.instructions), given.messages, emit)
         question = ConversationEntry(role="user", content=request.text, timestamp=request.received_at)
-        reply = ConversationEntry(role="assistant", content=text, timestamp=now())
-        draft = draft_response(request, reply, self._agent.model_name, memory.state, given.lag)
+        reply = ConversationEntry(role="assistant", content=produced.text, timestamp=now())
+        draft = draft_response(request, reply, self._agent.model_name, memory.state, produced.finish, given.lag)
         return CompletedTurn(request, draft, (question, reply), memory)
 
     async def _save(self, turn: CompletedTurn, limit_seconds: float) -> Response:
@@ -104,17 +115,23 @@ class TurnPipeline:
         outcome = await self._saver.save(turn, limit_seconds)
         if outcome.recorded is not None:
             self._summaries.notice(turn, outcome.recorded)
-        return final_response(turn, outcome)
+        response = final_response(turn, outcome)
+        if turn.request.is_repeatable:
+            self._finishes.remember(turn.request.turn_id, response.metadata.finish)
+        return response
 
     async def _save_late(self, turn: CompletedTurn, log: TurnLog) -> None:
         """Save the turn after its response was sent, then notify the callback URL."""
         try:
             final = await self._save(turn, self._settings.callback_save_timeout_seconds)
         except asyncio.CancelledError:
-            self._report_late_save(turn, with_metadata(turn.draft, history="not_saved", code=TurnStopped.code), log)
+            self._report_late_save(turn, with_metadata(turn.draft, history="unknown", code=TurnStopped.code), log)
             raise
         except ServiceError as error:
             final = with_metadata(turn.draft, history="not_saved", code=error.code)
+        except Exception as error:  # noqa: BLE001 - the callback reports also a bug
+            logger.error("late save failed: %s", described(error))  # noqa: TRY400 - a stack trace holds contents
+            final = with_metadata(turn.draft, history="unknown", code=InternalError.code)
         self._report_late_save(turn, final, log)
 
     def _report_late_save(self, turn: CompletedTurn, final: Response, log: TurnLog) -> None:

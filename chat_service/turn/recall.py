@@ -1,14 +1,21 @@
 """Reads what memory holds for a turn before the model runs: the profile and the session's newest messages."""
 
 import asyncio
+import logging
 from dataclasses import dataclass
 
+import trace_context
 from agent.context import WINDOW_MESSAGES
-from errors import MemoryFailure, MemoryRejection, NotOwner, SessionDeleted
+from errors import MemoryFailure, MemoryRejection, NotOwner, ServiceError, SessionDeleted
 from memory_client import MemoryClient
 from memory_models import Conversation, Profile, RecordedTurn
 from models import MemoryState
 from turn.request import TurnRequest
+
+_ENDING: dict[str, type[ServiceError]] = {error.code: error for error in (NotOwner, SessionDeleted)}
+"""Rejections of a read that end the turn, by code: both services have the same codes."""
+
+logger = logging.getLogger("chat_service.turn")
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,8 @@ async def recall(memory: MemoryClient, request: TurnRequest) -> MemorySnapshot:
 async def _profile(memory: MemoryClient, user_id: str) -> Profile | None:
     try:
         return await memory.profile(user_id)
-    except MemoryFailure:
+    except MemoryFailure as failure:
+        _log_failure("profile", failure)
         return None
 
 
@@ -49,10 +57,14 @@ async def _conversation(memory: MemoryClient, request: TurnRequest) -> Conversat
     try:
         return await memory.recent(request.session_id, request.user_id, WINDOW_MESSAGES, turn_id)
     except MemoryRejection as rejection:
-        if rejection.status == NotOwner.status:
-            raise NotOwner from rejection
-        if rejection.status == SessionDeleted.status:
-            raise SessionDeleted from rejection
+        if rejection.code in _ENDING:
+            raise _ENDING[rejection.code] from rejection
+        _log_failure("history", rejection)
         return None
-    except MemoryFailure:
+    except MemoryFailure as failure:
+        _log_failure("history", failure)
         return None
+
+
+def _log_failure(read: str, failure: MemoryFailure) -> None:
+    logger.warning("%s not read code=%s trace=%s", read, failure.code, trace_context.trace_id())

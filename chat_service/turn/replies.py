@@ -9,11 +9,11 @@ from turn.saving import SaveOutcome
 
 
 def draft_response(
-    request: TurnRequest, reply: ConversationEntry, model_name: str, memory: MemoryState, lag: int
+    request: TurnRequest, reply: ConversationEntry, model_name: str, memory: MemoryState, finish: str | None, lag: int
 ) -> Response:
     """The response before the outcome of its save is known."""
     response = _response(request, reply, model_name, "pending")
-    return with_metadata(response, memory=memory, summary_lag=lag or None)
+    return with_metadata(response, memory=memory, finish=finish, summary_lag=lag or None)
 
 
 def recorded_response(request: TurnRequest, recorded: RecordedTurn, model_name: str) -> Response:
@@ -29,11 +29,12 @@ def final_response(turn: CompletedTurn, outcome: SaveOutcome) -> Response:
     draft = turn.draft.metadata
     if outcome.history != "saved":
         memory = draft.memory if outcome.is_rejected else "unavailable"
-        return with_metadata(turn.draft, history="not_saved", code=outcome.code, memory=memory)
+        return with_metadata(turn.draft, history=outcome.history, code=outcome.code, memory=memory)
     if outcome.recorded is None:
         return with_metadata(turn.draft, history="saved")
     recorded = recorded_response(turn.request, outcome.recorded, draft.model)
-    return with_metadata(recorded, memory=draft.memory, summary_lag=draft.summary_lag)
+    finish = draft.finish if recorded.reply == turn.draft.reply else None  # another replica's reply may be recorded
+    return with_metadata(recorded, memory=draft.memory, finish=finish, summary_lag=draft.summary_lag)
 
 
 def with_metadata(response: Response, **changed: str | int | None) -> Response:

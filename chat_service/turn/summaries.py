@@ -101,7 +101,7 @@ class Summaries:
             async with asyncio.timeout(SUMMARY_TIMEOUT_SECONDS):
                 text = (await self._agent.summarize(summary_task(text, piece)))[:MAX_SUMMARY_CHARS]
             through += len(piece)
-            await self._memory.put_summary(session_id, Summary(text=text, through=through), newest.epoch)
+            await self._memory.put_summary(session_id, user_id, Summary(text=text, through=through), newest.epoch)
             logger.info("summary stored session=%s through=%d", session_id, through)
 
     async def _uncovered(self, session_id: str, user_id: str, newest: Conversation) -> list[ConversationEntry]:

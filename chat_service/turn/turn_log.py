@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import trace_context
+from errors import ServiceError
 from models import Metadata
 from turn.request import TurnRequest
+from unexpected_errors import described
 
 logger = logging.getLogger("chat_service.turn")
 
@@ -33,13 +35,22 @@ class TurnLog:
         """Write the line of a turn with a reply. A reply with a code or a summary lag is a warning."""
         optional = (("code", metadata.code), ("summary_lag", metadata.summary_lag))
         problems = [f"{name}={value}" for name, value in optional if value]
-        outcome = f"status=200 history={metadata.history} memory={metadata.memory} model={metadata.model}"
+        outcome = (
+            f"status=200 history={metadata.history} memory={metadata.memory} model={metadata.model} "
+            f"finish={metadata.finish or '-'}"
+        )
         is_success = not problems and metadata.memory == "ok"
         self._write(" ".join([outcome, *problems]), is_success=is_success)
 
-    def write_failure(self, status: int, code: str) -> None:
-        """Write the line of a turn without a reply. A failure that is not the client's is a warning."""
-        self._write(f"status={status} code={code}", is_success=status < 500)
+    def write_failure(self, failure: type[ServiceError] | ServiceError, cause: BaseException | None = None) -> None:
+        """Write the line of a turn without a reply. A failure that is not the client's is a warning.
+
+        Of a cause only the type and the place are written.
+        """
+        outcome = f"status={failure.status} code={failure.code}"
+        if cause is not None:
+            outcome += f" error={described(cause).replace(' ', '_')}"
+        self._write(outcome, is_success=failure.status < 500)
 
     def write_late_save(self, metadata: Metadata) -> None:
         """Write the outcome of a save that the reply did not wait for."""

@@ -1,0 +1,49 @@
+"""What the model's wire learns about a run that the agents SDK does not pass on: how the last reply ended.
+
+The wire is called deep inside the SDK, in tasks that the SDK starts. A context variable reaches them all.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+OTHER_FINISH = "other"
+"""Reported for a finish reason that is not a plain word: text of the endpoint is never passed on."""
+
+_WORD = re.compile(r"[A-Za-z_]{1,32}")
+
+
+@dataclass
+class RunRecord:
+    """How the run's last model call ended, and how many calls gave a reply."""
+
+    finish: str | None = None
+    replies: int = 0
+
+
+_current: ContextVar[RunRecord | None] = ContextVar("run_record", default=None)
+
+
+@contextmanager
+def recorded_run() -> Iterator[RunRecord]:
+    """Record the model calls made within this context, and in the tasks that are started in it."""
+    record = RunRecord()
+    token = _current.set(record)
+    try:
+        yield record
+    finally:
+        _current.reset(token)
+
+
+def note_reply(finish: str | None) -> None:
+    """Record that the model ended a reply, with its finish reason if it gave one."""
+    record = _current.get()
+    if record is not None:
+        record.replies += 1
+        record.finish = None if finish is None else _as_word(finish)
+
+
+def _as_word(reason: str) -> str:
+    return reason.lower() if _WORD.fullmatch(reason) else OTHER_FINISH
