@@ -4,6 +4,8 @@ BIN := .venv/bin
 SERVICES := agent_memory_service chat_service
 TUTORIAL_DIR ?= ../shared/tutorial
 export TUTORIAL_DIR
+PIN := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .PHONY: help
 help: ## list the targets
@@ -57,6 +59,6 @@ bench: setup ## measure a turn, and the tutorial's (QUICK=1: less; DAPR=1: with 
 
 .PHONY: lock
 lock: ## pin the packages of all pyproject.toml files again (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-		--custom-compile-command "make lock" --group dev $(addsuffix /pyproject.toml,$(SERVICES) local_sidecar) \
-		-o requirements.txt
+	$(PIN) --group dev $(addsuffix /pyproject.toml,$(SERVICES) local_sidecar) -o requirements.txt
+	$(PIN) --constraints requirements.txt chat_service/pyproject.toml -o requirements-chat-service.txt
+	$(PIN) --constraints requirements.txt agent_memory_service/pyproject.toml -o requirements-agent-memory-service.txt

@@ -70,8 +70,8 @@ MEMORY = Part(
         Room("api", (TOP, "log", "domain")),
         Room("main", (TOP, "log", "domain", "api"), names("main")),
     ),
-    pure=names("cursor documents errors keys log.append_batch log.page_plan log.recent_ids"),
-    wire=names("dapr_state"),
+    pure=names("cursor documents errors keys log.page_plan log.recent_ids store_traits"),
+    wire=names("dapr_wire"),
     without=names("tests"),
 )
 
@@ -87,7 +87,7 @@ CHAT = Part(
         Room("main", (TOP, "llm", "agent", "turn", "api"), names("main")),
     ),
     pure=names("models memory_models agent.context agent.offline_replies agent.prompts"),
-    wire=names("agent.provider callbacks llm.transport main memory_client"),
+    wire=names("agent.provider callbacks llm.client llm.transport main memory_client"),
     without=names("tests"),
 )
 
@@ -131,7 +131,7 @@ BENCH = Part(
 TESTS = Part(
     "tests",
     ROOT / "tests",
-    (Room(TOP), Room("contract")),
+    (Room(TOP), Room("contract"), Room("deploy")),
     prefix="tests",
     other_parts=names("harness local_sidecar"),
 )
