@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from harness.processes import clean_environment
+from harness.environment import clean_environment
 from tests.deploy.manifests import ROOT, Manifest, documents
 
 SERVICES = ("chat-service", "agent-memory-service")
