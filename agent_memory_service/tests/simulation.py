@@ -196,7 +196,7 @@ class Simulation:
         record.end, record.ended = self.observer.tick, True
 
     def work(self, seconds: float) -> None:
-        """Let time pass, with a pass over the due list four times a minute, as a replica makes them. Ends up to 15 seconds later."""
+        """Let time pass, with a pass over the due list four times a minute. It ends up to 15 seconds later."""
         end = self.loop.now + seconds
         while self.loop.now < end:
             self.wait(15.0)
