@@ -10,6 +10,7 @@ from pydantic_core import from_json
 from dapr_wire import EXPECTED_STATUSES, DaprWire
 from documents import JSON, Document
 from errors import StoreUnavailable
+from process_limit import ProcessLimit
 from store_probe import StoreProbe
 from store_traits import ABSENT, NO_TTL, Etag, parsed
 
@@ -17,6 +18,8 @@ BULK_SAVE_BYTES = 512 * 1024
 """Most bytes of documents in one bulk save: a slow store still finishes in time, and the calls stay few."""
 DELETES_AT_ONCE = 8
 """Most deletes of one operation at the same time: a sweep of a long history leaves the store to others too."""
+DELETES_OF_PROCESS_AT_ONCE = 16
+"""Most deletes of all operations at the same time: many sweeps leave the store to others too."""
 
 _UNKNOWN_VALUE = "The store has an unknown value under this key. Report it; the value was not changed."
 
@@ -68,6 +71,7 @@ class DaprState:
     def __init__(self, wire: DaprWire, probe: StoreProbe) -> None:
         self._wire = wire
         self._probe = probe
+        self._deletes = ProcessLimit(DELETES_OF_PROCESS_AT_ONCE)
         self._last_write_at: float | None = None
 
     async def get(self, key: str) -> Stored | None:
@@ -120,8 +124,13 @@ class DaprState:
 
     async def delete_all(self, keys: Sequence[str]) -> None:
         """Delete `keys`; a missing key is no error. Nothing is read. Raises StoreUnavailable."""
+
+        async def delete(key: str) -> None:
+            async with self._deletes.place():
+                await self.delete(key)
+
         for at in range(0, len(keys), DELETES_AT_ONCE):
-            await asyncio.gather(*map(self.delete, keys[at : at + DELETES_AT_ONCE]))
+            await asyncio.gather(*map(delete, keys[at : at + DELETES_AT_ONCE]))
 
     async def delete(self, key: str, etag: str | None = None) -> None:
         """Delete `key`, with an etag only if the key has it; a missing key may be refused then.

@@ -195,6 +195,13 @@ class Simulation:
         await self._execute(replica, name, record)
         record.end, record.ended = self.observer.tick, True
 
+    def work(self, seconds: float) -> None:
+        """Let time pass, with a pass over the due list four times a minute. It ends up to 15 seconds later."""
+        end = self.loop.now + seconds
+        while self.loop.now < end:
+            self.wait(15.0)
+            self.request(DuePass(self.observer.sessions[0]))
+
     def buckets(self) -> list[str]:
         """The keys of the due list's buckets, the earliest first."""
         keys = [key for key in self.dapr.values() if key.startswith("due:") and key != "due:done"]
@@ -203,8 +210,6 @@ class Simulation:
     def finish_what_is_due(self) -> None:
         """Let hours pass, with passes over the due list, until nothing is due any more. Late writes land meanwhile."""
         self.finish()
-        if self.replicas[0].sidecar.dead:
-            self.replicas[0] = self.start("started again")
         for _ in range(MAX_PASSES):
             if not self.buckets() and not self.schedule.late:
                 return
@@ -217,6 +222,8 @@ class Simulation:
         """Run one more operation to its end, without faults."""
         name = f"alone {len(self.records)}"
         record = self.records[name] = Record(operation, self.observer.tick)
+        if self.replicas[0].sidecar.dead:
+            self.replicas[0] = self.start("started again")
         work = self.loop.create_task(self._execute(self.replicas[0], name, record))
         self.finish()
         assert work.done()
