@@ -3,30 +3,38 @@
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
 
+import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 import httpx
-from pydantic import BaseModel, HttpUrl
+from pydantic import BaseModel
 from standardwebhooks import Webhook
 
-from errors import CallbackNotAllowed
+from callback_urls import origin_of
+from errors import TooManyCallbacks
 from lifecycle import BackgroundTasks
 from models import HistoryState, Response
 from settings import Settings
+from slots import Slots
 
 ATTEMPT_TIMEOUT_SECONDS = 5.0
-"""Time limit of one attempt, in seconds. A receiver should confirm first and work later."""
+"""Time limit of one attempt as a whole, in seconds, however slowly the receiver sends its response. A receiver should
+confirm first and work later."""
+MAX_CONNECTIONS_PER_RECEIVER = 8
+"""Largest number of connections to one receiver at once. One that confirms in 50 ms takes 160 callbacks a second."""
+MAX_PENDING_CALLBACKS = 500
+"""Largest number of turns with a callback to one receiver that are running or whose callback is not delivered yet; then
+503. Each holds its reply in memory."""
 FIRST_PAUSE_SECONDS = 0.5
 """Pause in seconds before the first retry; it doubles for each further retry. A restart takes about that long."""
 LONGEST_PAUSE_SECONDS = 30.0
 """Longest pause between two attempts, in seconds. A receiver that is back does not wait longer than that."""
 
 EventType = Literal["turn.saved", "turn.not_saved", "turn.unknown"]
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 logger = logging.getLogger("chat_service.callbacks")
 
@@ -42,19 +50,20 @@ class TurnEvent(BaseModel):
 def open_callback_http(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
     """The HTTP client for callbacks. It uses no proxy and follows no redirects, so it reaches allowed hosts only."""
     return httpx.AsyncClient(
-        timeout=ATTEMPT_TIMEOUT_SECONDS, follow_redirects=False, trust_env=False, transport=transport
+        timeout=ATTEMPT_TIMEOUT_SECONDS,
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=MAX_CONNECTIONS_PER_RECEIVER),
+        follow_redirects=False,
+        trust_env=False,
+        transport=transport,
     )
 
 
-def check_callback_url(url: str | None, settings: Settings) -> None:
-    """Raises CallbackNotAllowed if the settings do not allow the URL's host, or if the URL carries credentials."""
-    if url is None:
-        return
-    parsed = HttpUrl(url)
-    host = parsed.host or ""  # in ASCII, as in the settings: httpx would decode it, and fail for an emoji
-    names = {f"{host}:{parsed.port}"} | ({host} if parsed.port == _DEFAULT_PORTS[parsed.scheme] else set())
-    if parsed.username or parsed.password or names.isdisjoint(settings.callback_allowed_hosts):
-        raise CallbackNotAllowed
+class Receiver:
+    """A host that receives callbacks. A slow one has its own connections, so that it delays no other."""
+
+    def __init__(self) -> None:
+        self.pending = Slots(MAX_PENDING_CALLBACKS, TooManyCallbacks)
+        self.connections = asyncio.Semaphore(MAX_CONNECTIONS_PER_RECEIVER)
 
 
 class Callbacks:
@@ -64,27 +73,45 @@ class Callbacks:
         self._http = http
         self._max_attempts = settings.callback_attempts
         self._background = background
+        self._receivers: dict[str, Receiver] = {}  # at most two for each allowed host: http and https
         secret = settings.callback_secret
         self._signer = None if secret is None else Webhook(secret.get_secret_value())
 
-    def notify(self, url: str, response: Response) -> None:
-        """Deliver the turn's final state to `url` in a background task."""
-        self._background.start(self._deliver(url, response))
+    def reserve(self, url: str) -> "PendingCallback":
+        """A callback to this URL, to be delivered or dropped later. Raises TooManyCallbacks."""
+        receiver = self._receivers.setdefault(origin_of(url), Receiver())
+        receiver.pending.take()
+        return PendingCallback(self, url, receiver)
 
-    async def _deliver(self, url: str, response: Response) -> None:
-        turn_id, body = response.metadata.turn_id, _event(response).model_dump_json(exclude_none=True)
+    def start(self, url: str, receiver: Receiver, response: Response) -> None:
+        """Deliver the turn's final state in a background task, then give back its slot at the receiver."""
+        self._background.start(self._deliver(url, receiver, response))
+
+    async def _deliver(self, url: str, receiver: Receiver, response: Response) -> None:
+        turn_id = response.metadata.turn_id
+        try:
+            attempts, status = await self._attempt(url, receiver, turn_id, _event(response))
+        finally:
+            receiver.pending.give_back()
+        if _is_delivered(status):
+            logger.info("callback delivered turn_id=%s attempt=%d", turn_id, attempts)
+        else:
+            logger.warning("callback not delivered turn_id=%s attempts=%d status=%s", turn_id, attempts, status)
+
+    async def _attempt(self, url: str, receiver: Receiver, turn_id: str, event: TurnEvent) -> tuple[int, int | None]:
+        """The number of attempts made, and the status of the last one."""
+        body = event.model_dump_json(exclude_none=True)
         pause = FIRST_PAUSE_SECONDS
-        for attempt in range(1, self._max_attempts + 1):
+        attempt = 1
+        while True:
             is_last = self._background.is_stopping or attempt == self._max_attempts
-            status = await self._post(url, turn_id, body)
-            if status is not None and 200 <= status < 300:
-                logger.info("callback delivered turn_id=%s attempt=%d", turn_id, attempt)
-                return
-            if is_last or status == 410:  # Gone: the receiver asks for no more callbacks
-                logger.warning("callback not delivered turn_id=%s attempts=%d status=%s", turn_id, attempt, status)
-                return
+            async with receiver.connections:
+                status = await self._post(url, turn_id, body)
+            if is_last or _is_delivered(status) or status == 410:  # Gone: the receiver asks for no more callbacks
+                return attempt, status
             await self._background.pause(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            attempt += 1
 
     async def _post(self, url: str, turn_id: str, body: str) -> int | None:
         """The response's status; None if there was no response. The webhook's id is the turn's in every attempt."""
@@ -99,10 +126,30 @@ class Callbacks:
             "webhook-signature": self._signer.sign(turn_id, sent_at, body),
         }
         try:
-            async with self._http.stream("POST", url, content=body, headers=headers) as response:
+            async with (
+                asyncio.timeout(ATTEMPT_TIMEOUT_SECONDS),
+                self._http.stream("POST", url, content=body, headers=headers) as response,
+            ):
                 return response.status_code
-        except httpx.HTTPError:
+        except (httpx.HTTPError, OSError):  # TimeoutError is an OSError
             return None
+
+
+@dataclass(frozen=True)
+class PendingCallback:
+    """A callback whose turn is still running."""
+
+    callbacks: Callbacks
+    url: str
+    receiver: Receiver
+
+    def deliver(self, response: Response) -> None:
+        """Deliver the turn's final state in a background task."""
+        self.callbacks.start(self.url, self.receiver, response)
+
+    def drop(self) -> None:
+        """Send nothing: the turn gave no reply."""
+        self.receiver.pending.give_back()
 
 
 _EVENT_TYPES: Mapping[HistoryState, EventType] = {
@@ -110,6 +157,10 @@ _EVENT_TYPES: Mapping[HistoryState, EventType] = {
     "not_saved": "turn.not_saved",
     "unknown": "turn.unknown",
 }
+
+
+def _is_delivered(status: int | None) -> bool:
+    return status is not None and 200 <= status < 300
 
 
 def _event(response: Response) -> TurnEvent:

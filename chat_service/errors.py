@@ -117,6 +117,18 @@ class CallbackNotAllowed(ServiceError):
     )
 
 
+class TooManyCallbacks(ServiceError):
+    """As many callbacks to the receiver are pending as the service keeps: the receiver is slow or does not respond."""
+
+    status = 503
+    code = "too_many_callbacks"
+    detail = (
+        "Too many callbacks to this receiver are pending: send the message again after the time in Retry-After, "
+        "or without callback_url."
+    )
+    headers: Mapping[str, str] = {"Retry-After": "30"}
+
+
 class NotOwner(ServiceError):
     """The session belongs to another user."""
 

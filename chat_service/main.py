@@ -55,9 +55,9 @@ def create_app(
         agent,
         TurnSaver(memory, background),
         Summaries(memory, agent, background, settings.context_budget_chars),
-        Callbacks(callback_http, settings, background),
         settings,
     )
+    callbacks = Callbacks(callback_http, settings, background)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -80,7 +80,7 @@ def create_app(
     )
     app.state.services = Services(
         settings,
-        RunningTurns(pipeline, background, Slots(settings.max_running_turns, TooManyTurns)),
+        RunningTurns(pipeline, callbacks, background, Slots(settings.max_running_turns, TooManyTurns)),
         Readiness(memory),
         waiting_requests=Slots(settings.max_waiting_requests, TooManyRequests),
         open_streams=Slots(settings.max_open_streams, TooManyRequests),

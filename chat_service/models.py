@@ -65,7 +65,8 @@ class Message(BaseModel):
     tags: list[Tag] = Field(default=[], max_length=MAX_TAGS)
     callback_url: HttpUrl | None = Field(
         default=None,
-        description="Receives a POST when the turn is saved or its save has failed; the reply does not wait for it.",
+        description="Receives a POST once it is known whether the turn is saved; the reply does not wait for it. "
+        "If the process is killed before, there is no POST: ask again with the same Idempotency-Key.",
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
-from callbacks import check_callback_url
+from callback_urls import check_callback_url
 from health import Readiness
 from models import Message
 from settings import Settings

@@ -43,8 +43,12 @@ def turn_callback(route: str) -> list[BaseRoute]:
 
     @router.post("{$request.body#/callback_url}", status_code=204, operation_id=f"{route}_turn_event")
     async def turn_event(body: TurnEvent) -> None:
-        """Sent when the turn is saved or its save has failed. Signed as Standard Webhooks specifies; retried until a
-        response is 2xx."""
+        """Sent once the outcome of the turn's save is known, to each request that ran or joined the turn. Signed as
+        Standard Webhooks specifies; retried until a response is 2xx, for a limited number of attempts.
+
+        Not sent if the turn gives no reply, or if the process is killed before: ask again with the same Idempotency-Key
+        then.
+        """
 
     return router.routes
 

@@ -25,6 +25,7 @@ from errors import (
     Overloaded,
     ServiceError,
     SessionDeleted,
+    TooManyCallbacks,
     TooManyRequests,
     TooManyTurns,
     TurnStopped,
@@ -50,6 +51,7 @@ TURN_ERRORS: tuple[type[ServiceError], ...] = (
     TurnStopped,
     TooManyTurns,
     TooManyRequests,
+    TooManyCallbacks,
     Overloaded,
     *MODEL_FAILURES,
 )

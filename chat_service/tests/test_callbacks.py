@@ -13,8 +13,9 @@ from standardwebhooks import Webhook
 
 from main import create_app
 from settings import Settings
+from tests.asgi_calls import settled
 from tests.scripted_memory import ScriptedMemory, refusal, sidecar_failure
-from tests.scripted_model import ScriptedModel
+from tests.scripted_model import ScriptedModel, text
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 URL = "https://hooks.test/turns"
@@ -27,6 +28,9 @@ class Receiver:
     def __init__(self) -> None:
         self.got: list[httpx.Request] = []
         self.statuses: list[int] = []
+        self.hanging: str | None = None
+        """A host that does not respond until `go_on` is set."""
+        self.go_on = asyncio.Event()
         self._changed = asyncio.Condition()
 
     async def handle(self, request: httpx.Request) -> httpx.Response:
@@ -34,6 +38,8 @@ class Receiver:
         self.got.append(request)
         async with self._changed:
             self._changed.notify_all()
+        if request.url.host == self.hanging:
+            await self.go_on.wait()
         status = self.statuses.pop(0) if self.statuses else 204
         return httpx.Response(status, headers={"location": "https://elsewhere.test/"} if status == 302 else {})
 
@@ -241,3 +247,159 @@ async def test_stream_may_have_a_callback_too(client: httpx.AsyncClient, receive
     response = await client.post("/chat/stream", json=HELLO)
     assert '"history":"pending"' in response.text
     assert json.loads((await receiver.until_notified()).content)["type"] == "turn.saved"
+
+
+async def until_joined(client: httpx.AsyncClient, **body: object) -> asyncio.Task[httpx.Response]:
+    """Send a request that joins the running turn of the key k1."""
+    request = asyncio.create_task(client.post("/chat/", json={**HELLO, **body}, headers={"Idempotency-Key": "k1"}))
+    await settled()
+    return request
+
+
+@pytest.mark.parametrize("first_url", [None, URL, f"{URL}/first"])
+@pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])
+async def test_callback_of_a_joiner_is_delivered(
+    client: httpx.AsyncClient, model: ScriptedModel, receiver: Receiver, first_url: str | None, path: str
+) -> None:
+    """A request that joins a running turn is notified at its own URL. Each URL is notified once."""
+    model.gate.clear()
+    first = await until_joined(client, callback_url=first_url)
+    second = asyncio.create_task(client.post(path, json=HELLO, headers={"Idempotency-Key": "k1"}))
+    await settled()
+    model.gate.set()
+    assert "Good." in (await first).text
+    assert "Good." in (await second).text
+    urls = {URL, first_url} - {None}
+    await receiver.until_notified(len(urls))
+    await settled()
+    assert sorted(str(request.url) for request in receiver.got) == sorted(url for url in urls if url)
+    assert {json.loads(request.content)["type"] for request in receiver.got} == {"turn.saved"}
+
+
+async def test_joiner_without_a_callback_waits_for_the_save(
+    client: httpx.AsyncClient, model: ScriptedModel, memory: ScriptedMemory, settings: Settings
+) -> None:
+    """A request without a callback never gets `pending`, also if it joins a turn that has one."""
+    go_on = asyncio.Event()
+
+    async def slowly() -> httpx.Response:
+        await go_on.wait()
+        return await memory.handle(memory.calls("append")[-1])
+
+    settings.callback_save_timeout_seconds = 5
+    memory.respond_next("append", slowly)
+    model.gate.clear()
+    first = await until_joined(client)
+    second = await until_joined(client, callback_url=None)
+    model.gate.set()
+    assert (await first).json()["metadata"]["history"] == "pending"
+    await settled()
+    assert not second.done()
+    late = await until_joined(client, callback_url=None)
+    go_on.set()
+    assert [(await request).json()["metadata"]["history"] for request in (second, late)] == ["saved", "saved"]
+
+
+async def test_joiner_of_a_turn_that_fails_is_not_notified(
+    client: httpx.AsyncClient, model: ScriptedModel, receiver: Receiver
+) -> None:
+    """A turn without a reply sends no callback: each request gets the error."""
+    model.gate.clear()
+    model.respond_with(text(""))
+    requests = [await until_joined(client, callback_url=None), await until_joined(client)]
+    model.gate.set()
+    assert [(await request).status_code for request in requests] == [502, 502]
+    await settled()
+    assert receiver.got == []
+
+
+async def test_slow_receiver_delays_no_other(
+    client: httpx.AsyncClient, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A receiver that hangs gets a bounded number of connections, and the callbacks of another are delivered."""
+    monkeypatch.setattr("callbacks.MAX_CONNECTIONS_PER_RECEIVER", 2)
+    receiver.hanging = "hooks.test"
+    for number in range(5):
+        assert (await client.post("/chat/", json={**HELLO, "callback_url": f"{URL}/{number}"})).status_code == 200
+    await client.post("/chat/", json={**HELLO, "callback_url": "http://local.test:9000/x"})
+    assert (await receiver.until_notified(3)).url.host == "local.test"
+    await settled()
+    assert [request.url.host for request in receiver.got] == ["hooks.test", "hooks.test", "local.test"]
+
+
+async def test_attempt_is_limited_as_a_whole(
+    memory: ScriptedMemory, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A receiver that sends its response byte by byte does not hold an attempt longer than the limit."""
+    monkeypatch.setattr("callbacks.ATTEMPT_TIMEOUT_SECONDS", 0.1)
+    ended: asyncio.Queue[None] = asyncio.Queue()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 204 No Content\r\n")
+            while not writer.is_closing():
+                writer.write(b"x-more: 1\r\n")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        except OSError:
+            pass
+        finally:
+            ended.put_nowait(None)
+            writer.close()
+
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        app = create_app(
+            Settings(
+                llm_base_url="http://model.test/v1",
+                llm_model="scripted",
+                callback_allowed_hosts=(host,),
+                callback_secret=SecretStr(SECRET),
+                callback_attempts=2,
+            ),
+            memory_transport=httpx.MockTransport(memory.handle),
+            model_transport=httpx2.MockTransport(model.handle),
+        )
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://chat.test") as client,
+        ):
+            await client.post("/chat/", json={**HELLO, "callback_url": f"http://{host}/x"})
+            async with asyncio.timeout(5):
+                for _ in range(2):
+                    await ended.get()
+    assert "callback not delivered" in caplog.text
+
+
+async def test_pending_callbacks_are_bounded(
+    client: httpx.AsyncClient, receiver: Receiver, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past the bound a request with a callback to this receiver gets 503; others run. Delivered ones make room."""
+    monkeypatch.setattr("callbacks.MAX_PENDING_CALLBACKS", 2)
+    receiver.hanging = "hooks.test"
+    for _ in range(2):
+        assert (await client.post("/chat/", json=HELLO)).status_code == 200
+    for _ in range(2):
+        refused = await client.post("/chat/", json=HELLO)
+        assert (refused.status_code, refused.json()["code"]) == (503, "too_many_callbacks")
+        assert refused.headers["retry-after"] == "30"
+    assert len(model.requests) == 2
+    assert (await client.post("/chat/", json={**HELLO, "callback_url": None})).status_code == 200
+    assert (await client.post("/chat/", json={**HELLO, "callback_url": "http://local.test:9000/"})).status_code == 200
+    receiver.go_on.set()
+    await receiver.until_notified(3)
+    await settled()
+    assert (await client.post("/chat/", json=HELLO)).status_code == 200
+
+
+async def test_what_pending_means_is_described(client: httpx.AsyncClient) -> None:
+    """The description says that no callback comes from a process that was killed, and what to do then."""
+    described = (await client.get("/openapi.json")).json()
+    schemas = described["components"]["schemas"]
+    texts = [
+        schemas["Message"]["properties"]["callback_url"]["description"],
+        schemas["Metadata"]["properties"]["history"]["description"],
+        str(described["paths"]["/chat/"]["post"]["callbacks"]),
+    ]
+    assert all("process is killed before" in text and "the same Idempotency-Key" in text for text in texts)

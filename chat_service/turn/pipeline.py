@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from agent.chat_agent import ChatAgent
 from agent.context import RunContext, model_input
 from agent.progress import Emit
-from callbacks import Callbacks
 from errors import InternalError, ServiceError, TurnStopped, TurnTimeout
 from memory_client import MemoryClient
 from memory_models import ConversationEntry, Profile
@@ -17,12 +16,11 @@ from settings import Settings
 from turn.completed_turn import CompletedTurn
 from turn.finishes import RecentFinishes
 from turn.recall import MemorySnapshot, recall
-from turn.replies import draft_response, final_response, recorded_response, with_metadata
+from turn.replies import draft_response, final_response, recorded_response, unknown_response, with_metadata
 from turn.request import TurnRequest
 from turn.saving import TurnSaver
 from turn.summaries import Summaries
 from turn.turn_log import TurnLog
-from unexpected_errors import described
 
 MIN_SAVE_SECONDS = 1.0
 """Least time for a save, in seconds, also if the reply came at the end of the turn's time limit. One attempt fits."""
@@ -33,10 +31,10 @@ logger = logging.getLogger("chat_service.turn")
 
 @dataclass(frozen=True)
 class TurnResult:
-    """A turn's response, and the work that remains after it is sent."""
+    """A turn's response, and the save that remains after it is sent. The save returns the final response."""
 
     response: Response
-    afterwards: Callable[[], Awaitable[None]] | None = None
+    afterwards: Callable[[], Awaitable[Response]] | None = None
 
 
 class TurnPipeline:
@@ -48,14 +46,12 @@ class TurnPipeline:
         agent: ChatAgent,
         saver: TurnSaver,
         summaries: Summaries,
-        callbacks: Callbacks,
         settings: Settings,
     ) -> None:
         self._memory = memory
         self._agent = agent
         self._saver = saver
         self._summaries = summaries
-        self._callbacks = callbacks
         self._settings = settings
         self._finishes = RecentFinishes()
 
@@ -87,7 +83,6 @@ class TurnPipeline:
             if memory.recorded_turn is not None:
                 response = recorded_response(request, memory.recorded_turn, self._agent.model_name)
                 response = with_metadata(response, finish=self._finishes.of(request.turn_id))
-                self._notify(request, response)
                 return TurnResult(response)
             turn = await self._complete(request, memory, emit, log)
         if request.callback_url is not None:
@@ -120,24 +115,14 @@ class TurnPipeline:
             self._finishes.remember(turn.request.turn_id, response.metadata.finish)
         return response
 
-    async def _save_late(self, turn: CompletedTurn, log: TurnLog) -> None:
-        """Save the turn after its response was sent, then notify the callback URL."""
+    async def _save_late(self, turn: CompletedTurn, log: TurnLog) -> Response:
+        """Save the turn after its response was sent, and return its final response."""
         try:
             final = await self._save(turn, self._settings.callback_save_timeout_seconds)
         except asyncio.CancelledError:
-            self._report_late_save(turn, with_metadata(turn.draft, history="unknown", code=TurnStopped.code), log)
+            log.write_late_save(unknown_response(turn.draft, TurnStopped.code).metadata)
             raise
         except ServiceError as error:
             final = with_metadata(turn.draft, history="not_saved", code=error.code)
-        except Exception as error:  # noqa: BLE001 - the callback reports also a bug
-            logger.error("late save failed: %s", described(error))  # noqa: TRY400 - a stack trace holds contents
-            final = with_metadata(turn.draft, history="unknown", code=InternalError.code)
-        self._report_late_save(turn, final, log)
-
-    def _report_late_save(self, turn: CompletedTurn, final: Response, log: TurnLog) -> None:
         log.write_late_save(final.metadata)
-        self._notify(turn.request, final)
-
-    def _notify(self, request: TurnRequest, response: Response) -> None:
-        if request.callback_url is not None:
-            self._callbacks.notify(request.callback_url, response)
+        return final

@@ -37,6 +37,11 @@ def final_response(turn: CompletedTurn, outcome: SaveOutcome) -> Response:
     return with_metadata(recorded, memory=draft.memory, finish=finish, summary_lag=draft.summary_lag)
 
 
+def unknown_response(draft: Response, code: str) -> Response:
+    """The final response if the save was broken off: an attempt may have been executed."""
+    return with_metadata(draft, history="unknown", code=code)
+
+
 def with_metadata(response: Response, **changed: str | int | None) -> Response:
     """The response with some of its metadata changed."""
     return response.model_copy(update={"metadata": response.metadata.model_copy(update=changed)})
