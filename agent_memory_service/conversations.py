@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 import clock
 from cursor import Cursor
 from documents import Document, Entry
-from errors import NotOwner, SessionDeleted, SessionUnknown, SummaryConflict
+from errors import NotOwner, SessionDeleted, SessionUnknown, StoreRefusesWrites, SummaryConflict
 from keys import session_key
 from log import page_plan
 from log.log_reader import Slice, SliceStream, Span
@@ -137,9 +137,17 @@ class Conversations:
     async def delete(self, session_id: str, user_id: str | None = None) -> None:
         """Write a tombstone over a session and sweep its pages. May be repeated.
 
-        An absent session gets a tombstone too: its first turn may still be on its way, and is then refused. Raises
-        NotOwner, StoreConflict and StoreUnavailable.
+        An absent session gets a tombstone too: its first turn may still be on its way, and is then refused. A store
+        that is full has room for the tombstone after the pages are removed. Raises NotOwner, StoreConflict,
+        StoreRefusesWrites and StoreUnavailable.
         """
+        try:
+            await self._delete(session_id, user_id)
+        except StoreRefusesWrites:
+            await self._sweeper.free_space(session_key(session_id), lambda head: _may_delete(head, user_id))
+            await self._delete(session_id, user_id)
+
+    async def _delete(self, session_id: str, user_id: str | None) -> None:
         key = session_key(session_id)
         retirement = self._sweeper.retirement(key)
 
@@ -175,6 +183,10 @@ class Conversations:
 def _check_owner(head: Head | None, user_id: str) -> None:
     if head is not None and head.fields.get("owner") not in (None, user_id):
         raise NotOwner
+
+
+def _may_delete(head: Head, user_id: str | None) -> bool:
+    return user_id is None or head.fields.get("owner") in (None, user_id)
 
 
 def _check_summary(head: Head, offer: SummaryOffer) -> None:

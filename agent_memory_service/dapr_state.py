@@ -27,9 +27,10 @@ logger = logging.getLogger("agent_memory_service.state")
 
 
 class EtagMismatch(Exception):
-    """The key did not have `etag`. An earlier attempt of this write may be the reason: read again before a retry."""
+    """`key` did not have `etag`. An earlier attempt of this write may be the reason: read again before a retry."""
 
-    def __init__(self, etag: Etag) -> None:
+    def __init__(self, key: str, etag: Etag) -> None:
+        self.key = key
         self.etag = etag
         super().__init__()
 
@@ -105,7 +106,11 @@ class DaprState:
         ttl = NO_TTL if ttl_seconds is None else str(ttl_seconds)
         # On some stores a creation that is refused has a status that other failures have too.
         mismatch = {409, traits.exists_status} if etag is ABSENT else {409}
-        await self._save([traits.item(key, value, etag, ttl)], etag, mismatch)
+        status = await self._save([traits.item(key, value, etag, ttl)], mismatch)
+        if status in mismatch:
+            raise EtagMismatch(key, etag)
+        if status != 204:
+            raise WriteUncertain(refused=True)
 
     async def save_all(self, items: Iterable[tuple[str, Document]]) -> None:
         """Write each document at its key and overwrite what is there. Not atomic. Raises WriteUncertain."""
@@ -115,12 +120,12 @@ class DaprState:
         for key, value in items:
             item = traits.item(key, value)
             if batch and size + len(item) > BULK_SAVE_BYTES:
-                await self._save(batch)
+                await self._overwrite(batch)
                 batch, size = [], 0
             batch.append(item)
             size += len(item)
         if batch:
-            await self._save(batch)
+            await self._overwrite(batch)
 
     async def delete_all(self, keys: Sequence[str]) -> None:
         """Delete `keys`; a missing key is no error. Nothing is read. Raises StoreUnavailable."""
@@ -140,7 +145,7 @@ class DaprState:
         await self._probe.check_readable()
         response = await self._wire.delete(key, etag)
         if response.status_code == 409 and etag is not None:
-            raise EtagMismatch(etag)
+            raise EtagMismatch(key, etag)
         if response.status_code != 204:
             raise StoreUnavailable
 
@@ -149,17 +154,19 @@ class DaprState:
         now = asyncio.get_running_loop().time()
         return self._last_write_at is not None and now - self._last_write_at <= seconds
 
-    async def _save(self, items: Sequence[bytes], etag: Etag = None, mismatch: Iterable[int] = (409,)) -> None:
+    async def _overwrite(self, items: Sequence[bytes]) -> None:
+        if await self._save(items) != 204:
+            raise WriteUncertain(refused=True)
+
+    async def _save(self, items: Sequence[bytes], expected: Iterable[int] = ()) -> int:
+        """Write items and return the status. Raises WriteUncertain if there was no response."""
         try:
-            response = await self._wire.save(items, expected={*EXPECTED_STATUSES, *mismatch})
+            response = await self._wire.save(items, expected={*EXPECTED_STATUSES, *expected})
         except StoreUnavailable as error:
             self._last_write_at = None
             raise WriteUncertain(refused=False) from error
         self._last_write_at = asyncio.get_running_loop().time() if response.status_code == 204 else None
-        if response.status_code in mismatch:
-            raise EtagMismatch(etag)
-        if response.status_code != 204:
-            raise WriteUncertain(refused=True)
+        return response.status_code
 
 
 def _items(keys: Sequence[str], content: bytes) -> list[Document]:

@@ -13,7 +13,7 @@ from typing import cast
 
 import clock
 from documents import JSON, Document, Entry
-from errors import StoreConflict
+from errors import StoreConflict, StoreRefusesWrites
 from keys import list_key, session_key
 from log import page_plan
 from log.due_list import DueItem, DueList
@@ -58,9 +58,17 @@ class Erasure:
     async def erase(self, user_id: str) -> None:
         """Erase the user's profile, sessions and list of sessions. Sessions without an owner are not the user's.
 
-        What stays are tombstones, which have epochs and numbers only; those of sessions stay for a day. Raises
-        HistoryDamaged, StoreConflict and StoreUnavailable; after the last two the erase is finished in the background.
+        What stays are tombstones, which have epochs and numbers only; those of sessions stay for a day. A store that is
+        full has room for them after the pages are removed. Raises HistoryDamaged, StoreRefusesWrites, StoreConflict
+        and StoreUnavailable; after the last two the erase is finished in the background.
         """
+        try:
+            await self._erase(user_id)
+        except StoreRefusesWrites:
+            await self._free_space(user_id)
+            await self._erase(user_id)
+
+    async def _erase(self, user_id: str) -> None:
         await self._due.register([DueItem(ERASE, user_id)])
         for _ in range(MAX_FREEZES):
             frozen = await self._freeze(user_id, await self._profiles.etag(user_id))
@@ -68,6 +76,17 @@ class Erasure:
             if await self._erase_frozen(user_id, frozen):
                 return
         raise StoreConflict
+
+    async def _free_space(self, user_id: str) -> None:
+        """Remove the pages of the user's sessions."""
+        key = list_key(user_id)
+        head = await self._log.head(key)
+        for first in range(0, head.total if head else 0, ENTRIES_AT_ONCE):
+            entries = await self._log.entries(key, cast(Head, head), first, first + ENTRIES_AT_ONCE) or ()
+            keys = list({session_key(entry["session_id"]): None for entry in entries})
+            for at in range(0, len(keys), SESSIONS_AT_ONCE):
+                part = keys[at : at + SESSIONS_AT_ONCE]
+                await asyncio.gather(*(self._sweeper.free_space(it, lambda head: _is_of(head, user_id)) for it in part))
 
     async def resume(self, item: DueItem) -> Later | None:
         """Finish an erase that was interrupted. A profile that was changed after the freeze stays.
@@ -154,6 +173,10 @@ class Erasure:
 
         await self._log.compare_and_swap(key, decide)
         await retirement.sweep()
+
+
+def _is_of(head: Head, user_id: str) -> bool:
+    return head.fields.get("owner") == user_id
 
 
 def _listed_lately(entry: Entry) -> bool:

@@ -80,7 +80,8 @@ class StoreProbe:
             logger.error("store refused: %s", self._failure)  # noqa: TRY400 - the cause is in the sentence
         except (StoreUnavailable, StoreRefusesWrites) as failure:
             # What was learned before still counts.
-            self._failure, self._retry_at = failure, now() + ASK_AGAIN_SECONDS
+            pause = ASK_AGAIN_SECONDS if isinstance(failure, StoreUnavailable) else 0
+            self._failure, self._retry_at = failure, now() + pause
         else:
             if traits != self._traits:
                 logger.info("store tried: %s %s", self._wire.store, traits)

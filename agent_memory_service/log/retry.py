@@ -66,5 +66,5 @@ async def retry_until_written(lock: asyncio.Lock, attempt: Callable[[], Awaitabl
 def _same_refusal(last: Exception | None, error: EtagMismatch | WriteUncertain) -> bool:
     """Whether both attempts were refused, on the same state of the key."""
     if isinstance(error, EtagMismatch):
-        return isinstance(last, EtagMismatch) and last.etag == error.etag
+        return isinstance(last, EtagMismatch) and (last.key, last.etag) == (error.key, error.etag)
     return error.refused and isinstance(last, WriteUncertain) and last.refused

@@ -4,7 +4,7 @@ The first sweep runs within the request that ends an epoch. Others follow on a s
 process dies: a write that was on its way may reach the store minutes later, and the next sweep removes it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from background_tasks import BackgroundTasks
 from dapr_state import DaprState
@@ -48,6 +48,15 @@ class Sweeper:
     async def sweep(self, key: str, epochs: Iterable[RetiredEpoch]) -> None:
         """Remove all pages that the epochs may have. Raises StoreUnavailable."""
         await self._state.delete_all([page_key(key, epoch, n) for epoch, pages in epochs for n in range(pages)])
+
+    async def free_space(self, key: str, may_delete: Callable[[Head], bool]) -> None:
+        """Remove the pages of a log that is about to be deleted, because a full store refuses its tombstone.
+
+        Until the log is deleted, a read of it is an error. Raises StoreUnavailable.
+        """
+        head = await self._log.head(key)
+        if head is not None and not head.deleted and may_delete(head):
+            await self.sweep(key, head.own_pages)
 
     async def work(self, item: DueItem) -> Later | None:
         """Do a sweep that is due, and return the next one. Raises StoreConflict and StoreUnavailable."""

@@ -43,7 +43,7 @@ TTL_FAULTS = {Fault.TTL_LATE, Fault.TTL_LOST}
 """Faults between the two commands of a write on Redis. On a store that writes a value with its TTL: done, 500."""
 DONE = {Fault.NONE, Fault.RESPONSE_LOST, Fault.RESPONSE_CUT, Fault.CONFLICT_DONE, Fault.ERROR_DONE, *TTL_FAULTS}
 FOR_READS = [Fault.REQUEST_LOST, Fault.UNREACHABLE, Fault.ERROR_NOT_DONE, Fault.ITEM_ERRORS]
-FOR_WRITES = [fault for fault in Fault if fault not in (Fault.NONE, Fault.ITEM_ERRORS, *TTL_FAULTS)]
+FOR_WRITES = [fault for fault in Fault if fault not in (Fault.NONE, Fault.ITEM_ERRORS)]
 
 
 def is_write(request: httpx.Request) -> bool:

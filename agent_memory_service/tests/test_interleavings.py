@@ -42,12 +42,14 @@ LONG_SESSION = st.integers(0, 4).map(lambda turns: [Append("s", turn, size=2) fo
 LONG_LIST = st.integers(5, 7).map(lambda sessions: [Append(session, "a") for session in "zyxwvus"[:sessions]])
 FILLING = st.one_of(LONG_SESSION, LONG_LIST)
 PROGRAMS = st.lists(st.lists(OPERATIONS, min_size=1, max_size=3), min_size=2, max_size=4)
-LET, FAULT, CRASH, LAND, TICK, PASS = "let", "fault", "crash", "land", "tick", "pass"
+LET, BEGIN, FAULT, CRASH, LAND, TICK, PASS = "let", "begin", "fault", "crash", "land", "tick", "pass"
 LATENESS = st.sampled_from([1.0, 20.0, 45 * 60.0])
 """Seconds after which a late write reaches the store: within those in which an ended epoch is swept again."""
-MOVES = st.lists(st.tuples(st.sampled_from([LET] * 8 + [FAULT, LAND]), st.integers(0, 40)), max_size=80)
+MOVES = st.lists(st.tuples(st.sampled_from([LET] * 8 + [BEGIN, FAULT, LAND]), st.integers(0, 40)), max_size=80)
+ORDERS = st.lists(st.tuples(st.sampled_from([LET] * 8 + [BEGIN]), st.integers(0, 40)), max_size=80)
 ROUGH_MOVES = st.lists(
-    st.tuples(st.sampled_from([LET] * 12 + [FAULT] * 2 + [CRASH, LAND, TICK, PASS]), st.integers(0, 40)), max_size=80
+    st.tuples(st.sampled_from([LET] * 12 + [FAULT] * 2 + [BEGIN, CRASH, LAND, TICK, PASS]), st.integers(0, 40)),
+    max_size=80,
 )
 
 
@@ -62,6 +64,8 @@ def play(simulation: Simulation, moves: list[tuple[str, int]]) -> None:
             simulation.start_pass(number)
         elif move == TICK or not simulation.schedule.parked:
             simulation.tick()
+        elif move == BEGIN:
+            simulation.begin(number)
         else:
             fault = chosen_fault(simulation, number) if move == FAULT else Fault.NONE
             simulation.let(number, fault)
@@ -117,9 +121,9 @@ def test_any_interleaving_with_crashes_and_late_writes(
     run(kind, filling, programs, moves, lateness)
 
 
-@given(filling=FILLING, programs=PROGRAMS, order=st.lists(st.integers(0, 40), max_size=80))
+@given(filling=FILLING, programs=PROGRAMS, moves=ORDERS)
 def test_any_interleaving_without_faults(
-    kind: StoreKind, filling: list[Append], programs: list[list[Operation]], order: list[int]
+    kind: StoreKind, filling: list[Append], programs: list[list[Operation]], moves: list[tuple[str, int]]
 ) -> None:
     """Without faults no operation gets a 503, and the store is clean without further requests."""
-    run(kind, filling, programs, [(LET, number) for number in order])
+    run(kind, filling, programs, moves)
