@@ -16,6 +16,7 @@ from standardwebhooks import Webhook
 
 from callback_urls import origin_of
 from errors import TooManyCallbacks
+from http_clients import no_cookies
 from lifecycle import BackgroundTasks
 from models import HistoryState, Response
 from settings import Settings
@@ -52,6 +53,7 @@ def open_callback_http(transport: httpx.AsyncBaseTransport | None = None) -> htt
     return httpx.AsyncClient(
         timeout=ATTEMPT_TIMEOUT_SECONDS,
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=MAX_CONNECTIONS_PER_RECEIVER),
+        cookies=no_cookies(),
         follow_redirects=False,
         trust_env=False,
         transport=transport,

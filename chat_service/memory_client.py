@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 import trace_context
 from errors import MemoryFailure, MemoryRejection
+from http_clients import BoundedResponses, no_cookies
 from memory_models import AppendedTurn, Conversation, ConversationEntry, MemoryHealth, Profile, Summary
 from settings import Settings
 
@@ -28,8 +29,11 @@ MAX_CONNECTIONS = 256
 """Largest number of connections to the sidecar. It is the number of calls that can run at once."""
 KEEPALIVE_SECONDS = 30.0
 """Seconds until an idle connection is closed. Shorter than the sidecar's time, so that this side closes first."""
-PAGE_MESSAGES = 1_000
-"""Messages per page of history. The memory service allows no more in one read."""
+PAGE_MESSAGES = 60
+"""Messages per page of history. Even the longest ones fit into MAX_RESPONSE_BYTES."""
+MAX_RESPONSE_BYTES = 8 * 1024 * 1024
+"""Longest response that is read, in bytes: twice what a session's end takes if each message is as long as memory keeps.
+"""
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -60,13 +64,15 @@ def open_memory_http(settings: Settings, transport: httpx.AsyncBaseTransport | N
         # No read timeout here: aiohttp's could expire on an idle pooled connection after a large response and fail the
         # next call. Each call has its own time limit instead.
         timeout=httpx.Timeout(CALL_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS, read=None),
-        transport=transport
-        or AiohttpTransport(
-            trust_env=False,
-            limits=httpx.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=KEEPALIVE_SECONDS),
-        ),
+        transport=BoundedResponses(transport or _pooled_transport(), MAX_RESPONSE_BYTES),
+        cookies=no_cookies(),
         trust_env=False,
     )
+
+
+def _pooled_transport() -> httpx.AsyncBaseTransport:
+    limits = httpx.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=KEEPALIVE_SECONDS)
+    return AiohttpTransport(trust_env=False, limits=limits)
 
 
 class MemoryClient:

@@ -54,9 +54,20 @@ def turn_callback(route: str) -> list[BaseRoute]:
 
 
 def describe_callback_url(app: FastAPI, allowed_hosts: Sequence[str]) -> None:
-    """Add the allowed callback URLs to the description. The app creates its description once and keeps it."""
+    """Add the allowed callback URLs to the description. It is made when it is first asked for, and kept by the app."""
+    make_description = app.openapi
+
+    def description() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            _allow_callback_urls(make_description(), allowed_hosts)
+        return app.openapi_schema or {}
+
+    app.openapi = description  # type: ignore[method-assign]  # FastAPI's way to extend the description
+
+
+def _allow_callback_urls(description: dict[str, Any], allowed_hosts: Sequence[str]) -> None:
     hosts = "|".join(re.escape(host) for host in allowed_hosts)
-    url = app.openapi()["components"]["schemas"]["Message"]["properties"]["callback_url"]
+    url = description["components"]["schemas"]["Message"]["properties"]["callback_url"]
     if hosts:
         url["anyOf"][0]["pattern"] = rf"^https?://(?:{hosts})(?:[/?#].*)?$"
     else:

@@ -41,7 +41,8 @@ class Receiver:
         if request.url.host == self.hanging:
             await self.go_on.wait()
         status = self.statuses.pop(0) if self.statuses else 204
-        return httpx.Response(status, headers={"location": "https://elsewhere.test/"} if status == 302 else {})
+        location = {"location": "https://elsewhere.test/"} if status == 302 else {}
+        return httpx.Response(status, headers={"set-cookie": "c=1; Path=/", **location})
 
     async def until_notified(self, times: int = 1) -> httpx.Request:
         """Wait for this many callbacks and return the last one."""
@@ -133,6 +134,7 @@ async def test_callback_is_retried_until_it_succeeds(client: httpx.AsyncClient, 
     assert len({request.headers["webhook-id"] for request in receiver.got}) == 1
     assert len({request.content for request in receiver.got}) == 1
     assert {request.url.host for request in receiver.got} == {"hooks.test"}
+    assert not any("cookie" in request.headers for request in receiver.got)
 
 
 async def test_callback_is_given_up(

@@ -1,24 +1,33 @@
 """What the service accepts at once: arriving bodies, running turns, open streams, waiting requests, slow readers."""
 
 import asyncio
+import importlib
 import json
 import logging
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
+import httpx2
 import pytest
 from fastapi import FastAPI
 from starlette.types import Message, Scope
 
+from agent.chat_agent import MAX_MODEL_CALLS
 from api import bodies
+from lifecycle import BackgroundTasks
+from llm.transport import MAX_ATTEMPTS
 from settings import Settings
 from tests.asgi_calls import StreamedCall, settled
-from tests.scripted_memory import ScriptedMemory
-from tests.scripted_model import ScriptedModel
+from tests.scripted_memory import ScriptedMemory, sidecar_failure
+from tests.scripted_model import ScriptedModel, streamed_tool_call, tool_call
+from turn.saving import FIRST_PAUSE_SECONDS
 
 HELLO = {"user_id": "alice", "text": "Hello"}
 KEY = {"Idempotency-Key": "k1"}
 PATHS = ["/chat/", "/chat/stream"]
+MAIN_TESTS = Path(__file__).parents[1] / "test_main.py"
 LONG_BODY_BYTES = 900 * 1024
 
 
@@ -68,6 +77,7 @@ def settings() -> Settings:
     return Settings(
         llm_base_url="http://model.test/v1",
         llm_model="scripted",
+        save_timeout_seconds=1,
         max_running_turns=2,
         max_open_streams=2,
         max_waiting_requests=2,
@@ -232,3 +242,60 @@ async def test_long_list_of_errors_is_shortened(client: httpx.AsyncClient) -> No
         assert response.status_code == 422
         assert len(response.json()["detail"]) <= 20
         assert len(response.content) < 4_000
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_requests_to_the_model_are_bounded(client: httpx.AsyncClient, model: ScriptedModel, path: str) -> None:
+    """A turn asks the model at most MAX_MODEL_CALLS times, each time in at most MAX_ATTEMPTS requests."""
+    call = streamed_tool_call if path == "/chat/stream" else tool_call
+    for _ in range(20):
+        model.respond_with(httpx2.Response(500), httpx2.Response(500), call())
+    response = await client.post(path, json=HELLO)
+    assert "model_tool_loop" in response.text
+    assert len(model.requests) == MAX_MODEL_CALLS * MAX_ATTEMPTS == 18
+
+
+async def test_requests_to_memory_are_bounded(
+    client: httpx.AsyncClient, memory: ScriptedMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A turn reads twice, and the pauses between its appends grow until their time is over."""
+    elapsed = 0.0
+
+    async def pause(_background: BackgroundTasks, seconds: float) -> None:
+        nonlocal elapsed
+        elapsed += seconds
+        if elapsed >= Settings().save_timeout_seconds:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr("turn.saving.FIRST_PAUSE_SECONDS", FIRST_PAUSE_SECONDS)
+    monkeypatch.setattr("random.uniform", lambda low, _high: low)
+    monkeypatch.setattr("lifecycle.BackgroundTasks.pause", pause)
+    memory.respond_always(sidecar_failure(), "profile", "history", "append")
+    await client.post("/chat/", json={**HELLO, "metadata": {"session_id": "s1"}})
+    assert (len(memory.calls("profile")), len(memory.calls("history"))) == (1, 1)
+    assert 5 <= len(memory.calls("append")) <= 12
+
+
+ROW = re.compile(r"\|[^|]+\| ([0-9][0-9,.]*) [^|]*\| `([A-Za-z_.]+)` \|[^|]*\|([^|]+)\|")
+PAGE = Path(__file__).parents[2] / "docs" / "limits.md"
+
+
+def rows() -> list[tuple[str, str, str]]:
+    """The value, the name and the tests of each limit on the page."""
+    lines = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("|") and "`" in line]
+    found = [ROW.fullmatch(line) for line in lines]
+    assert all(found), [line for line, row in zip(lines, found, strict=True) if not row]
+    return [(row[1], row[2], row[3]) for row in found if row]
+
+
+@pytest.mark.parametrize(("value", "name", "tests"), rows())
+def test_page_of_limits_is_true(value: str, name: str, tests: str) -> None:
+    """Each line of docs/limits.md has the value that the code has, and names tests that exist."""
+    module, _, constant = name.rpartition(".")
+    limit = getattr(importlib.import_module(module), constant) if module else getattr(Settings(), constant.lower())
+    assert float(value.replace(",", "")) == limit
+    named = re.findall(r"test_\w+", tests)
+    sources = [path.read_text(encoding="utf-8") for path in [*Path(__file__).parent.glob("test_*.py"), MAIN_TESTS]]
+    assert named
+    for test in named:
+        assert any(f"def {test}(" in source for source in sources), test

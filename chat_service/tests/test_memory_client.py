@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator, Callable
 from urllib.parse import parse_qs, unquote
 
 import httpx
@@ -9,11 +10,12 @@ import pytest
 from pydantic import SecretStr
 
 from errors import MemoryFailure, MemoryRejection
-from memory_client import MemoryClient, open_memory_http
+from memory_client import MAX_RESPONSE_BYTES, PAGE_MESSAGES, MemoryClient, open_memory_http
 from memory_models import Summary
 from models import Id
 from settings import Settings
 from tests.scripted_memory import Kind, ScriptedMemory, refusal
+from turn.saving import MAX_ENTRY_BYTES
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -209,3 +211,39 @@ async def test_trace_starts_here_otherwise(
     traces = {request.headers["traceparent"] for _, request in memory.requests}
     assert len(traces) == 1
     assert traces != {traceparent}
+
+
+async def in_chunks(size: int) -> AsyncIterator[bytes]:
+    """This many bytes of a JSON text."""
+    yield b'{"name": "'
+    for _ in range(size // 65_536 + 1):
+        yield b"x" * 65_536
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        lambda: httpx.Response(200, content=in_chunks(MAX_RESPONSE_BYTES)),
+        lambda: httpx.Response(200, content=in_chunks(10), headers={"content-encoding": "gzip"}),
+    ],
+    ids=["too long", "compressed"],
+)
+async def test_response_that_would_fill_the_memory_is_a_failure(response: Callable[[], httpx.Response]) -> None:
+    """A response is read up to its bound, and never decompressed."""
+    client = MemoryClient(open_memory_http(Settings(), httpx.MockTransport(lambda _: response())))
+    with pytest.raises(MemoryFailure, match="memory_unavailable"):
+        await client.profile("alice")
+
+
+def test_longest_page_of_history_can_be_read() -> None:
+    """A page of the longest messages that memory keeps is shorter than the longest response."""
+    assert PAGE_MESSAGES * (MAX_ENTRY_BYTES + 200) < MAX_RESPONSE_BYTES
+
+
+async def test_cookies_are_not_kept(memory: ScriptedMemory) -> None:
+    """A cookie of a peer is not sent again."""
+    memory.respond_next("ready", httpx.Response(200, json={"status": "ok"}, headers={"set-cookie": "c=1"}))
+    client = MemoryClient(open_memory_http(Settings(), httpx.MockTransport(memory.handle)))
+    for _ in range(2):
+        await client.check_ready()
+    assert "cookie" not in memory.calls("ready")[-1].headers
