@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from pydantic_core import from_json
 
@@ -112,13 +113,22 @@ class DaprState:
         if status != 204:
             raise WriteUncertain(refused=True)
 
-    async def save_all(self, items: Iterable[tuple[str, Document]]) -> None:
-        """Write each document at its key and overwrite what is there. Not atomic. Raises WriteUncertain."""
+    async def save_all(
+        self,
+        items: Iterable[tuple[str, Document]],
+        expiring: Iterable[tuple[str, Document]] = (),
+        ttl_seconds: int | None = None,
+    ) -> None:
+        """Write each document at its key and overwrite what is there; those that are `expiring` with a TTL.
+
+        Not atomic. Raises WriteUncertain.
+        """
         traits = await self._probe.traits()
         batch: list[bytes] = []
         size = 0
-        for key, value in items:
-            item = traits.item(key, value)
+        stay = (traits.item(key, value) for key, value in items)
+        expire = (traits.item(key, value, ttl=str(ttl_seconds)) for key, value in expiring)
+        for item in chain(stay, expire):
             if batch and size + len(item) > BULK_SAVE_BYTES:
                 await self._overwrite(batch)
                 batch, size = [], 0

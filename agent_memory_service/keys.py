@@ -32,6 +32,11 @@ def page_key(log_key: str, epoch: str, number: int) -> str:
     return f"{log_key}:{epoch}:{number}"
 
 
+def spilled_id_key(log_key: str, epoch: str, digest: str) -> str:
+    """The key of an entry id that slid out of the head's memory lately."""
+    return f"{log_key}:{epoch}:id:{digest}"
+
+
 DUE_DONE_KEY = "due:done"
 """The last minute of the due list whose buckets are done."""
 

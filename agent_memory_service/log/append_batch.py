@@ -1,7 +1,7 @@
 """Batching of appends: appends that wait for the same log in this process are added by one write."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -9,16 +9,20 @@ from typing import TypeAlias
 import clock
 from documents import Document, Entry
 from errors import ServiceError
-from log import page_plan, recent_ids
+from log import page_plan
 from log.page_plan import Head, Write
+from log.repeat_window import Place
 
 Admit: TypeAlias = Callable[[Head | None], Awaitable[Document]]
 """Returns the fields that the head gets with an append, or raises a ServiceError to refuse the append."""
 
+FindSpilled: TypeAlias = Callable[[str, Head, Sequence[str]], Awaitable[Mapping[str, Place]]]
+"""Returns the places of those entry ids that slid out of a log's head lately."""
+
 
 @dataclass(eq=False, slots=True)
 class PendingAppend:
-    """An append that waits, and later its outcome: the head that has its entries, or the refusal.
+    """An append that waits, and later its outcome: the head that has its entries and their place, or the refusal.
 
     `attempted` is true after a first attempt to write it. If its entry id is found after that, this append may have
     written it, so it is not a repeat.
@@ -29,6 +33,7 @@ class PendingAppend:
     admit: Admit
     attempted: bool = False
     replayed: bool = False
+    place: Place | None = None
     head: Head | None = None
     refusal: ServiceError | None = None
 
@@ -55,8 +60,11 @@ class WaitingAppends:
 class AppendBatch:
     """One attempt to add the first append, and with it as many waiting appends as one write can take."""
 
-    def __init__(self, key: str, first: PendingAppend, waiting: Sequence[PendingAppend]) -> None:
+    def __init__(
+        self, key: str, first: PendingAppend, waiting: Sequence[PendingAppend], find_spilled: FindSpilled
+    ) -> None:
         self._key = key
+        self._find_spilled = find_spilled
         self._first = first
         self._waiting = waiting
         self._admitted: list[PendingAppend] = []
@@ -68,20 +76,27 @@ class AppendBatch:
         Raises what `admit` of the first append raises.
         """
         batched = start = page_plan.open_head(head)
-        room, now = page_plan.HEAD_MIN_ENTRIES, clock.now()
-        for append in [self._first, *(append for append in self._waiting if append is not self._first)]:
+        room, now, added = page_plan.HEAD_MIN_ENTRIES, clock.now(), 0
+        appends = [self._first, *(append for append in self._waiting if append is not self._first)]
+        spilled = await self._find_spilled(self._key, start, [append.entry_id for append in appends])
+        for append in appends:
             if len(append.entries) > room:
                 break
             fields = await self._admit(append, head if batched is start else batched)
             if fields is None:
                 continue
-            remembered = recent_ids.find(batched.recent_ids, append.entry_id) is not None
-            append.replayed = remembered and not append.attempted
-            if not remembered:
+            place = page_plan.find(batched, append.entry_id) or spilled.get(append.entry_id)
+            append.replayed = place is not None and not append.attempted
+            append.place = place or Place(batched.total, len(append.entries))
+            if place is None:
                 append.attempted = True
                 batched = page_plan.with_entries(batched, append.entry_id, append.entries, fields, now)
                 room -= len(append.entries)
-        return None if batched is start else page_plan.sealing_write(self._key, start, batched)
+                added += 1
+        if batched is start:
+            return None
+        write = page_plan.sealing_write(self._key, start, batched)
+        return page_plan.with_spilled_ids(self._key, start, added, write, now)
 
     async def _admit(self, append: PendingAppend, head: Head | None) -> Document | None:
         """Return the fields that the head gets with the append, None if the append is refused."""

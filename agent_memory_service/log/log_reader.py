@@ -8,13 +8,15 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
+import clock
 from bulk_reads import PART_BYTES, BulkReads
 from dapr_state import DaprState
 from documents import Entry
 from errors import HistoryDamaged, StoreConflict
-from keys import page_key
+from keys import page_key, spilled_id_key
 from log import page_plan, recent_ids
 from log.page_plan import Head
+from log.repeat_window import Place
 
 READ_ATTEMPTS = 10
 """Attempts of one read. Each one fails only if the log is replaced between the reads of its head and its pages."""
@@ -101,7 +103,7 @@ class LogReader:
                 return Slice(head, 0, ()) if head else None
             first, end = span(head)
             parts = self._parts(key, head, first, end)
-            place = recent_ids.find(head.recent_ids, entry_id) if entry_id else None
+            place = await self._place(key, head, entry_id) if entry_id else None
             begun = await _begin(parts)
             recorded = await self._recorded(key, head, place) if place else None
             if begun is None or (place and recorded is None):
@@ -151,11 +153,26 @@ class LogReader:
                 await self.newer_head(key, head)
                 raise StoreConflict from None
 
-    async def _recorded(self, key: str, head: Head, place: recent_ids.Place) -> Slice | None:
+    async def find_spilled(self, key: str, head: Head, entry_ids: Sequence[str]) -> dict[str, Place]:
+        """Return the places of those ids that slid out of the head lately. At ordinary rates nothing is read."""
+        unknown = [entry_id for entry_id in dict.fromkeys(entry_ids) if page_plan.find(head, entry_id) is None]
+        if head.spilled_until < clock.now() or not unknown:
+            return {}
+        keys = [spilled_id_key(key, head.epoch, recent_ids.digest(entry_id)) for entry_id in unknown]
+        found = (await self._state.get_bulk(keys)).documents
+        return {
+            entry_id: Place(cast(int, document["first"]), cast(int, document["count"]))
+            for entry_id, document in zip(unknown, found, strict=True)
+            if document
+        }
+
+    async def _place(self, key: str, head: Head, entry_id: str) -> Place | None:
+        return page_plan.find(head, entry_id) or (await self.find_spilled(key, head, [entry_id])).get(entry_id)
+
+    async def _recorded(self, key: str, head: Head, place: Place) -> Slice | None:
         """Return all entries at a place, None if one of their pages is missing."""
-        first = head.total - place.back
-        entries = await self.entries(key, head, first, first + place.count)
-        return None if entries is None else Slice(head, first, entries)
+        entries = await self.entries(key, head, place.first, place.first + place.count)
+        return None if entries is None else Slice(head, place.first, entries)
 
     async def newer_head(self, key: str, head: Head) -> Head | None:
         """Read the head again after a page was missing. Raises HistoryDamaged if its epoch has not ended."""

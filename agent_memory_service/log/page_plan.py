@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, cast
 
 from documents import JSON, Document, Entry
-from keys import page_key
-from log import recent_ids
+from keys import page_key, spilled_id_key
+from log import recent_ids, repeat_window
+from log.repeat_window import Mark, Place
 
 PAGE_ENTRIES = 12
 """Entries of a page. Never change it for stored data: all writers of page n of an epoch must write the same entries.
@@ -26,7 +27,10 @@ REMEMBERED_EPOCH_SECONDS = 10
 MAX_REMEMBERED_EPOCHS = 64
 """Replaced epochs that a head remembers at most: 1 KB of it."""
 
-_HEAD_FIELDS = {"history", "sealed", "epoch", "announced", "epochs", "turns", "was", "deleted"}
+_HEAD_FIELDS = {
+    *("history", "sealed", "epoch", "announced", "epochs", "deleted"),
+    *("turns", "marks", "spilled_until", "was"),
+}
 
 
 class RetiredEpoch(NamedTuple):
@@ -48,9 +52,10 @@ class Head:
     """The head of a log.
 
     `history` has the newest entries; `sealed` counts the entries in pages. `announced` is the number of pages of this
-    epoch that may be in the store: nobody writes a page before a head has announced it. `recent_ids` (stored as
-    `turns`) has the entry ids of the last appends. `past_epochs` (stored as `epochs`) names the epochs that were
-    replaced lately, each with its time. A `deleted` head is a tombstone. `fields` belong to the user of the log.
+    epoch that may be in the store: nobody writes a page before a head has announced it. `past_epochs` (stored as
+    `epochs`) names the epochs that were replaced lately, each with its time. `recent_ids` (stored as `turns`) has the
+    entry ids of the last appends; `marks` and `spilled_until` are about older ones (repeat_window.py). A `deleted` head
+    is a tombstone. `fields` belong to the user of the log.
 
     `retired_epochs` (stored as `was`) is read from heads of this service's first version only. It names epochs whose
     pages that version has not swept yet.
@@ -62,6 +67,8 @@ class Head:
     announced: int = 0
     past_epochs: tuple[PastEpoch, ...] = ()
     recent_ids: str = recent_ids.EMPTY
+    marks: tuple[Mark, ...] = ()
+    spilled_until: int = 0
     retired_epochs: tuple[RetiredEpoch, ...] = ()
     deleted: bool = False
     fields: Document = field(default_factory=dict)
@@ -79,13 +86,14 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """What one attempt writes: first the pages, then the head. Only the head's write decides.
+    """What one attempt writes: first pages and spilled ids, then the head. Only the head's write decides.
 
     An `announces` write changes nothing but the number of announced pages. The attempt goes on after it.
     """
 
     head: Head
     pages: Sequence[tuple[str, Document]] = ()
+    spilled_ids: Sequence[tuple[str, Document]] = ()
     ttl_seconds: int | None = None
     announces: bool = False
 
@@ -107,6 +115,8 @@ def parse(document: Document) -> Head:
         announced=_announced(cast(int | None, document.get("announced")), sealed, len(history), deleted),
         past_epochs=tuple(PastEpoch(*item) for item in cast(list[tuple[str, int]], document.get("epochs", []))),
         recent_ids=cast(str, document.get("turns", recent_ids.EMPTY)),
+        marks=tuple(Mark(*item) for item in cast(list[tuple[int, int]], document.get("marks", []))),
+        spilled_until=cast(int, document.get("spilled_until", 0)),
         retired_epochs=tuple(RetiredEpoch(*item) for item in cast(list[tuple[str, int]], document.get("was", []))),
         deleted=deleted,
         fields={name: value for name, value in document.items() if name not in _HEAD_FIELDS},
@@ -140,6 +150,10 @@ def document(head: Head) -> Document:
         stored["epochs"] = [[epoch, at] for epoch, at in head.past_epochs]
     if head.recent_ids != recent_ids.EMPTY:
         stored["turns"] = head.recent_ids
+    if head.marks:
+        stored["marks"] = [[at, total] for at, total in head.marks]
+    if head.spilled_until:
+        stored["spilled_until"] = head.spilled_until
     if head.retired_epochs:
         stored["was"] = [[epoch, pages] for epoch, pages in head.retired_epochs]
     if head.deleted:
@@ -160,9 +174,36 @@ def with_entries(head: Head, entry_id: str, entries: Sequence[Entry], fields: Do
         head,
         history=[*head.history, *entries],
         recent_ids=recent_ids.add(head.recent_ids, entry_id, len(entries)),
+        marks=repeat_window.marked(head.marks, now, head.total),
         past_epochs=_remembered(head.past_epochs, now),
         fields=fields,
     )
+
+
+def find(head: Head, entry_id: str) -> Place | None:
+    """Return the place of the entries with this id, None if the head does not remember it."""
+    slot = recent_ids.find(head.recent_ids, entry_id)
+    return _place(head, slot) if slot else None
+
+
+def with_spilled_ids(key: str, before: Head, appends: int, write: Write, now: float) -> Write:
+    """Return the write of so many appends with the ids that slide out of the head within the window of repeats."""
+    slots = [
+        slot
+        for slot in recent_ids.oldest(before.recent_ids, appends)
+        if not repeat_window.is_past(_place(before, slot), before.marks, now)
+    ]
+    if not slots or write.announces:
+        return write
+    ids: list[tuple[str, Document]] = [
+        (spilled_id_key(key, before.epoch, slot.digest), {"first": before.total - slot.back, "count": slot.count})
+        for slot in slots
+    ]
+    return replace(write, spilled_ids=ids, head=replace(write.head, spilled_until=repeat_window.spilled_until(now)))
+
+
+def _place(head: Head, slot: recent_ids.Slot) -> Place:
+    return Place(head.total - slot.back, slot.count)
 
 
 def sealing_write(key: str, before: Head, grown: Head) -> Write:

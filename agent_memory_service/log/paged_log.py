@@ -7,10 +7,11 @@ from typing import TypeAlias, cast
 from dapr_state import DaprState
 from documents import Entry
 from errors import StoreConflict
-from log import page_plan, recent_ids
+from log import page_plan
 from log.append_batch import Admit, AppendBatch, PendingAppend, WaitingAppends
 from log.log_reader import READ_ATTEMPTS, LogReader, Slice
 from log.page_plan import Head, Write
+from log.repeat_window import SPILL_TTL_SECONDS, Place
 from log.retry import KeyLocks, retry_until_written
 from store_traits import ABSENT
 
@@ -53,8 +54,7 @@ class PagedLog(LogReader):
         for _ in range(READ_ATTEMPTS):
             append = PendingAppend(entry_id, entries, admit)
             head = await self._append(key, append)
-            place = cast(recent_ids.Place, recent_ids.find(head.recent_ids, entry_id))
-            recorded = await self._recorded(key, head, place)
+            recorded = await self._recorded(key, head, cast(Place, append.place))
             if recorded is not None:
                 return Appended(recorded, append.replayed or list(recorded.entries) != list(entries))
             await self.newer_head(key, head)
@@ -70,7 +70,7 @@ class PagedLog(LogReader):
                     raise append.refusal
                 if append.head is not None:
                     return append.head
-                batch = AppendBatch(key, append, waiting)
+                batch = AppendBatch(key, append, waiting, self.find_spilled)
                 head = cast(Head, await self._attempt(key, written, batch.decide))
                 batch.report(head)
                 return head
@@ -88,7 +88,8 @@ class PagedLog(LogReader):
                 return head
             if write.pages:
                 written.setdefault(write.head.epoch, []).extend(page for page, _ in write.pages)
-                await self._state.save_all(write.pages)
+            if write.pages or write.spilled_ids:
+                await self._state.save_all(write.pages, write.spilled_ids, SPILL_TTL_SECONDS)
             etag = stored.etag if stored else ABSENT
             await self._state.save(key, page_plan.document(write.head), etag, write.ttl_seconds)
             if not write.announces:

@@ -24,6 +24,10 @@ def check_store(dapr: FakeDapr, page: int, nothing_is_due: bool = False) -> None
             if ["sweep", name, epoch] not in [[kind, name, epoch] for kind, name, _, epoch, _ in due]:
                 check_page(key, value, values.get(name), epoch, int(number), page)
             assert expires is None, f"a page that expires: {key}"
+        elif key.count(":") == 4:
+            assert expires is not None, f"an id that is remembered for ever: {key}"
+            assert isinstance(value, dict)
+            assert value.keys() == {"first", "count"}
         elif key.startswith("due:"):
             assert expires is not None or key == "due:done"
         elif isinstance(value, dict) and value.get("deleted"):

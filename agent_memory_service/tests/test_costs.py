@@ -13,6 +13,8 @@ CYCLES = 3
 """Seal cycles that are measured: whole ones, so that every measurement has the same number of pages."""
 SWEPT_SECONDS = 60
 """Seconds after which the pages of a replaced epoch, and its name in the head, are gone."""
+TURN_SECONDS = 20
+"""Time between two turns: an ordinary rate, at which the head alone remembers the window of repeats."""
 NUMBERS_GROW_BYTES = 8
 """Bytes that a call may grow: `sealed` and the page's key have more digits at 10,000 messages."""
 
@@ -22,6 +24,7 @@ async def steady(service: Service, messages: int) -> int:
     for turn in range(messages // 2):
         response = await service.append("s", f"{turn:06}", "a" * 100, "b" * 100)
         assert response.status_code == 201
+        await asyncio.sleep(TURN_SECONDS)
     return messages // 2
 
 
@@ -31,6 +34,7 @@ async def cost(service: Service, first: int) -> tuple[Counter[str], Counter[str]
     service.dapr.traffic.clear()
     for turn in range(first, first + CYCLES * page_plan.PAGE_ENTRIES):
         await service.append("s", f"{turn:06}", "a" * 100, "b" * 100)
+        await asyncio.sleep(TURN_SECONDS)
     return Counter(service.dapr.calls), Counter(service.dapr.traffic)
 
 
@@ -58,6 +62,7 @@ async def steady_again(service: Service, turns: int) -> int:
     first = turns + CYCLES * page_plan.PAGE_ENTRIES
     for turn in range(first, first + 100):
         await service.append("s", f"{turn:06}", "a" * 100, "b" * 100)
+        await asyncio.sleep(TURN_SECONDS)
     return first + 100
 
 

@@ -23,6 +23,19 @@ def test_a_turn_whose_response_was_lost_is_found_in_the_pages(simulate: Simulate
     assert settled(simulation).turns == ["a", "p", "q", "r"]
 
 
+def test_a_turn_is_found_after_300_turns_of_others_in_the_pause_of_a_retry(simulate: Simulate) -> None:
+    """A's save is done, its response is lost, and B adds 300 turns before A's retry. A finds its own turn."""
+    others = [Append("s", f"q{number}", size=1) for number in range(300)]
+    simulation = simulate([Append("s", "p")], others, before=[Append("s", "a")])
+    simulation.reach("0.0", "save session:s")
+    simulation.step("0.0", Fault.RESPONSE_LOST)
+    for number in range(300):
+        simulation.complete(f"1.{number}")
+    record = simulation.complete("0.0")
+    assert record.error is None
+    assert settled(simulation).turns.count("p") == 1
+
+
 def test_writers_that_seal_the_same_page_write_the_same(simulate: Simulate) -> None:
     """A and B read the same head and write page 0. It has only entries of that head, so no turn is lost."""
     turns: list[list[Operation]] = [[Append("s", "p", size=3)], [Append("s", "q", size=3)]]
