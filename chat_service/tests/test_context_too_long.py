@@ -27,6 +27,7 @@ REFUSALS: list[tuple[int, object]] = [
     (400, {"error": {"code": 400, "type": "exceed_context_size_error", "message": "too big"}}),
     (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 9 > 8"}}),
     (422, {"message": "Prompt contains 9 tokens, too large for model with 8 maximum context length"}),
+    (400, {"error": {"code": "tokens_limit_reached", "message": "no"}}),
     (413, {"error": {"message": "Request too large"}}),
     (413, None),
 ]
