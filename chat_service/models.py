@@ -96,6 +96,11 @@ class Metadata(BaseModel):
         "(cut off by a filter) or another word of the endpoint's. Missing if the model did not say, and in a "
         "repeated reply of a turn that another process ran.",
     )
+    context: Literal["reduced"] | None = Field(
+        default=None,
+        description="`reduced`: the model refused the usual context as too long, and the reply was made with less. "
+        "The operator should lower CONTEXT_BUDGET_CHARS.",
+    )
     summary_lag: int | None = Field(
         default=None, description="Number of earlier messages that are in neither the summary nor the model's context."
     )

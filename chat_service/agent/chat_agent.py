@@ -24,14 +24,27 @@ from agent.context import RunContext
 from agent.progress import Delta, Emit, Progress, ToolCall, progress_of
 from agent.prompts import SUMMARY_INSTRUCTIONS
 from agent.provider import Provider
+from agent.refusals import is_refusal
 from agent.reply_text import ReplyText, ReplyTextHooks
 from errors import ModelFailure
-from llm.errors import ModelCutShort, ModelEmptyReply, ModelMisbehaved, ModelToolLoop, ModelUnreachable
-from llm.run_record import recorded_run
+from llm.errors import (
+    ModelContextTooLong,
+    ModelCutShort,
+    ModelEmptyReply,
+    ModelMisbehaved,
+    ModelToolLoop,
+    ModelUnreachable,
+    SummaryCut,
+    SummaryRefused,
+    SummaryTooShort,
+)
+from llm.run_record import RunRecord, recorded_run
 from llm.translation import to_model_failure
 
 MAX_MODEL_CALLS = 6
 """Largest number of model calls for one reply. A reply with a tool takes two; many more mean that the model loops."""
+LEAST_SHARE = 0.1
+"""Smallest length of a summary, as a share of the one that it continues. A shorter one cannot hold what it said."""
 
 _MALFORMED_RESPONSE = (AttributeError, TypeError, ValueError, KeyError, IndexError, RecursionError)
 """What the SDK raises for a response of the wrong shape: it reads responses without validating them."""
@@ -43,10 +56,15 @@ Context = TypeVar("Context")
 
 @dataclass(frozen=True)
 class ModelReply:
-    """The text of a reply, and the model's reason to end it; None if it gave none."""
+    """The text of a reply, and how the model ended it."""
 
     text: str
     finish: str | None
+    """The model's reason to end the reply; None if it gave none."""
+    is_cut: bool
+    """The model ended the reply for another reason than that it was done."""
+    is_refusal: bool
+    """The model declined, and its endpoint marked the text as a refusal."""
 
 
 def _instructions(run: RunContextWrapper[RunContext], _agent: Agent[RunContext]) -> str:
@@ -60,6 +78,7 @@ class ChatAgent:
         set_tracing_disabled(True)  # the SDK's tracing sends data to OpenAI
         self.model_name = provider.name
         self._config = RunConfig(model=provider.model, tracing_disabled=True)
+        self._summary_config = RunConfig(model=provider.summary_model, tracing_disabled=True)
         self._chat = Agent[RunContext](name="ChatAgent", instructions=_instructions, tools=[*tools])
         self._summarizer = Agent[None](name="SummaryAgent", instructions=SUMMARY_INSTRUCTIONS)
 
@@ -70,51 +89,61 @@ class ChatAgent:
 
         The reply holds all that the model wrote, also before a tool call; it is what the emitted pieces make together.
         """
-        with recorded_run() as record:
-            if emit is None:
-                text = await self._run(self._chat, context, messages)
-            else:
-                text = await self._run_streamed(context, messages, emit)
-        return ModelReply(text, record.finish)
+        if emit is None:
+            return await self._run(self._chat, self._config, context, messages)
+        return await self._run_streamed(context, messages, emit)
 
-    async def summarize(self, task: str) -> str:
-        """The summary that the task asks for."""
-        with recorded_run():
-            return await self._run(self._summarizer, None, [{"role": "user", "content": task}])
+    async def summarize(self, so_far: str | None, task: str) -> str:
+        """The summary that the task asks for, which continues `so_far`. Raises ModelFailure if the text is none.
 
-    async def _run(self, agent: Agent[Context], context: Context, messages: list[TResponseInputItem]) -> str:
+        A refusal or a text that was cut off would replace a good summary for good.
+        """
+        reply = await self._run(self._summarizer, self._summary_config, None, [{"role": "user", "content": task}])
+        if reply.is_refusal or is_refusal(reply.text):
+            raise SummaryRefused
+        if reply.is_cut:
+            raise SummaryCut
+        if so_far is not None and len(reply.text) < LEAST_SHARE * len(so_far):
+            raise SummaryTooShort
+        return reply.text
+
+    async def _run(
+        self, agent: Agent[Context], config: RunConfig, context: Context, messages: list[TResponseInputItem]
+    ) -> ModelReply:
         text = ReplyText()
         hooks = ReplyTextHooks[Context](text)
-        try:
-            result = await Runner.run(
-                agent, messages, context=context, max_turns=MAX_MODEL_CALLS, hooks=hooks, run_config=self._config
-            )
-        except ModelRefusalError as refusal:
-            return _whole(text, refusal.refusal)
-        except (openai.OpenAIError, AgentsException, *_MALFORMED_RESPONSE) as error:
-            raise _to_failure(error) from error
-        return _whole(text, result.final_output)
+        with recorded_run() as record:
+            try:
+                result = await Runner.run(
+                    agent, messages, context=context, max_turns=MAX_MODEL_CALLS, hooks=hooks, run_config=config
+                )
+            except ModelRefusalError as refusal:
+                return _reply(text, refusal.refusal, record, is_marked_refusal=True)
+            except (openai.OpenAIError, AgentsException, *_MALFORMED_RESPONSE) as error:
+                raise _to_failure(error, record) from error
+        return _reply(text, result.final_output, record)
 
-    async def _run_streamed(self, context: RunContext, messages: list[TResponseInputItem], emit: Emit) -> str:
-        result = Runner.run_streamed(
-            self._chat, messages, context=context, max_turns=MAX_MODEL_CALLS, run_config=self._config
-        )
+    async def _run_streamed(self, context: RunContext, messages: list[TResponseInputItem], emit: Emit) -> ModelReply:
         text = ReplyText()
         has_begun = False
-        try:
-            async for event in result.stream_events():
-                for progress in _grown(text, progress_of(event)):
-                    has_begun = True
-                    emit(progress)
-        except ModelRefusalError as refusal:
-            return _whole(text, refusal.refusal)
-        except (openai.OpenAIError, AgentsException, *_MALFORMED_RESPONSE) as error:
-            failure = _to_failure(error)
-            is_cut_short = has_begun and isinstance(failure, ModelUnreachable)
-            raise (ModelCutShort() if is_cut_short else failure) from error
-        finally:
-            _end_run(result)
-        return _whole(text, result.final_output)
+        with recorded_run() as record:
+            result = Runner.run_streamed(
+                self._chat, messages, context=context, max_turns=MAX_MODEL_CALLS, run_config=self._config
+            )
+            try:
+                async for event in result.stream_events():
+                    for progress in _grown(text, progress_of(event)):
+                        has_begun = True
+                        emit(progress)
+            except ModelRefusalError as refusal:
+                return _reply(text, refusal.refusal, record, is_marked_refusal=True)
+            except (openai.OpenAIError, AgentsException, *_MALFORMED_RESPONSE) as error:
+                failure = _to_failure(error, record)
+                is_cut_short = has_begun and isinstance(failure, ModelUnreachable)
+                raise (ModelCutShort() if is_cut_short else failure) from error
+            finally:
+                _end_run(result)
+        return _reply(text, result.final_output, record)
 
 
 def _grown(text: ReplyText, progress: Progress | None) -> Iterator[Progress]:
@@ -128,23 +157,26 @@ def _grown(text: ReplyText, progress: Progress | None) -> Iterator[Progress]:
         yield progress
 
 
-def _whole(text: ReplyText, output: object) -> str:
+def _reply(text: ReplyText, output: object, record: RunRecord, *, is_marked_refusal: bool = False) -> ModelReply:
     """The reply. The run's output is used only if its text did not come in pieces. Raises ModelEmptyReply."""
     if text.is_part_blank:
         text.add(str(output or ""))
     if text.is_part_blank:
         raise ModelEmptyReply
-    return str(text)
+    return ModelReply(str(text), record.finish, record.is_cut, is_marked_refusal)
 
 
-def _to_failure(error: Exception) -> ModelFailure:
+def _to_failure(error: Exception, record: RunRecord) -> ModelFailure:
     if isinstance(error, MaxTurnsExceeded):
         return ModelToolLoop()
     if isinstance(error, AgentsException):
         return ModelMisbehaved()
     if isinstance(error, _MALFORMED_RESPONSE):
         logger.error("the model's response could not be read: %s", type(error).__name__)
-    return to_model_failure(error)
+    failure = to_model_failure(error)
+    if isinstance(failure, ModelContextTooLong):
+        failure.is_first_call = record.replies == 0
+    return failure
 
 
 def _end_run(result: RunResultStreaming) -> None:

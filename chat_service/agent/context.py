@@ -42,6 +42,14 @@ def model_input(profile: Profile, conversation: Conversation | None, text: str, 
     )
 
 
+def reduced_input(profile: Profile, conversation: Conversation, text: str, budget_chars: int) -> ModelInput:
+    """Input for a model that refused the usual one as too long: half the window, without what the summary covers."""
+    uncovered = max(0, conversation.length - conversation.summarized)
+    newest = conversation.history[-uncovered:] if uncovered else []
+    rest = conversation.model_copy(update={"history": newest, "total": conversation.length})
+    return model_input(profile, rest, text, budget_chars // 2)
+
+
 def window(conversation: Conversation, budget_chars: int) -> list[ConversationEntry]:
     """The newest whole turns that fit into the budget."""
     turns = whole_turns(conversation.history)

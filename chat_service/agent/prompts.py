@@ -63,7 +63,12 @@ def chat_instructions(profile: Profile, summary: str | None) -> str:
 
 def read_chat_instructions(text: str) -> InstructionData | None:
     """The data in instructions that chat_instructions wrote; None for any other text."""
-    lines = {key: line.removeprefix(key) for line in text.split("\n") for key in (_PROFILE, _SUMMARY) if key in line}
+    lines = {
+        marker: line.removeprefix(marker)
+        for line in text.split("\n")
+        for marker in (_PROFILE, _SUMMARY)
+        if line.startswith(marker)
+    }
     try:
         profile = Profile.model_validate_json(lines[_PROFILE])
         summary = json.loads(lines[_SUMMARY]) if _SUMMARY in lines else None

@@ -18,9 +18,13 @@ NO_KEY = "none"
 
 @dataclass(frozen=True)
 class Provider:
-    """A model, its name in replies, its location for the log, and the function that closes its connections."""
+    """A model, its name in replies, its location for the log, and the function that closes its connections.
+
+    `summary_model` is the same model over connections of its own: turns never wait for one that a summary holds.
+    """
 
     model: Model
+    summary_model: Model
     name: str
     location: str
     close: Callable[[], Awaitable[None]]
@@ -35,15 +39,24 @@ def choose_provider(settings: Settings, transport: httpx2.AsyncBaseTransport | N
     """The provider that the settings name. `transport` replaces the network."""
     endpoint = _endpoint(settings)
     if endpoint is None:
-        return Provider(OfflineModel(), OFFLINE, "this process", _close_nothing)
+        return Provider(OfflineModel(), OfflineModel(), OFFLINE, "this process", _close_nothing)
     base_url, key = endpoint
-    http = httpx2.AsyncClient(
-        transport=ModelTransport(transport or endpoint_transport(base_url)),
-        timeout=httpx2.Timeout(settings.turn_timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS),
+    clients = [
+        httpx2.AsyncClient(
+            transport=ModelTransport(transport or endpoint_transport(base_url)),
+            timeout=httpx2.Timeout(settings.turn_timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS),
+        )
+        for _ in ("turns", "summaries")
+    ]
+    model, summary_model = (
+        ChatModel(settings.llm_model, ModelClient(base_url=base_url, api_key=key, http_client=http)) for http in clients
     )
-    client = ModelClient(base_url=base_url, api_key=key, http_client=http)
-    model = ChatModel(settings.llm_model, client)
-    return Provider(model, settings.llm_model, base_url, http.aclose)
+
+    async def close() -> None:
+        for http in clients:
+            await http.aclose()
+
+    return Provider(model, summary_model, settings.llm_model, base_url, close)
 
 
 def _endpoint(settings: Settings) -> tuple[str, str] | None:

@@ -72,6 +72,37 @@ class ModelRefusedRequest(ModelFailure):
     detail = "The model's endpoint rejected the request: check the key, LLM_MODEL and LLM_BASE_URL."
 
 
+class ModelContextTooLong(ModelFailure):
+    """The model refused the conversation as too long, also with half of it."""
+
+    code = "model_context_too_long"
+    detail = (
+        "The conversation is too long for the model. A summary of it has been started: send the message again, or "
+        "send a shorter one. Operators: set CONTEXT_BUDGET_CHARS to what fits into the model's context."
+    )
+
+    is_first_call = True
+    """Whether the model gave nothing before, so that the run can begin again with less."""
+
+
+class SummaryRefused(ModelFailure):
+    """The model declined to summarize."""
+
+    code = "summary_refused"
+
+
+class SummaryCut(ModelFailure):
+    """The summary was cut off, by its length or by a filter."""
+
+    code = "summary_cut"
+
+
+class SummaryTooShort(ModelFailure):
+    """The summary is so much shorter than the one that it continues that it cannot hold it."""
+
+    code = "summary_too_short"
+
+
 class ModelBadResponse(ModelFailure):
     """The endpoint's response is not that of a chat completions API."""
 
@@ -115,13 +146,14 @@ MODEL_FAILURES: tuple[type[ModelFailure], ...] = (
     ModelKeyRefused,
     ModelUnknown,
     ModelRefusedRequest,
+    ModelContextTooLong,
     ModelBadResponse,
     ModelCutShort,
     ModelEmptyReply,
     ModelMisbehaved,
     ModelToolLoop,
 )
-"""All of them, for the API's description."""
+"""All that a turn can end with, for the API's description."""
 
 
 def _seconds(retry_after: str | None) -> int:

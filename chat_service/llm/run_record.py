@@ -12,6 +12,8 @@ from dataclasses import dataclass
 OTHER_FINISH = "other"
 """Reported for a finish reason that is not a plain word: text of the endpoint is never passed on."""
 
+_DONE = frozenset({"stop", "eos", "eos_token", "stop_sequence", "end_turn"})
+"""How endpoints call the end of a reply that is whole."""
 _WORD = re.compile(r"[A-Za-z_]{1,32}")
 
 
@@ -21,6 +23,11 @@ class RunRecord:
 
     finish: str | None = None
     replies: int = 0
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the last reply ended for another reason than that the model was done."""
+        return self.finish is not None and self.finish not in _DONE
 
 
 _current: ContextVar[RunRecord | None] = ContextVar("run_record", default=None)

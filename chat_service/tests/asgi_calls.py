@@ -97,3 +97,10 @@ async def settled() -> None:
     """Let all tasks run until each one waits. No task in these tests waits for a network."""
     for _ in range(200):
         await asyncio.sleep(0)
+
+
+async def background_ended() -> None:
+    """Wait until all background work has ended. The openai client looks at the platform in a thread, once."""
+    async with asyncio.timeout(5):
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others)

@@ -112,7 +112,14 @@ def test_every_message_is_in_the_window_or_counted(said: list[tuple[str, str]], 
     assert model_input(ALICE, conversation, "Hello", budget).lag == len(stored) - len(kept)
 
 
-@given(st.text(max_size=120), st.text(max_size=120), st.none() | st.text(max_size=50))
+MARKED = st.lists(
+    st.sampled_from(["User profile: ", "Summary of the earlier conversation: ", "The user wrote: ", "\n", "{", '"'])
+    | st.text(max_size=10)
+).map("".join)
+"""Texts that often hold the words that mark the data in the instructions."""
+
+
+@given(MARKED, MARKED, st.none() | MARKED)
 def test_instructions_can_be_read_back(name: str, style: str, summary: str | None) -> None:
     """Any profile and any summary are read back from the instructions as they were written."""
     profile = Profile(name=name[:100], preferred_style=style[:100], goal="chat")

@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import json
-import re
 from collections.abc import AsyncIterator
 
 import httpx
@@ -13,6 +12,7 @@ import pytest
 from main import create_app
 from settings import Settings
 from tests.asgi_calls import parsed_events
+from tests.model_server import serving
 from tests.scripted_memory import ScriptedMemory
 from tests.scripted_model import ScriptedModel, chunk, completion, events, streamed_tool_call, text, tool_call
 
@@ -248,45 +248,22 @@ async def test_end_without_a_reason_is_not_invented(client: httpx.AsyncClient, m
 
 async def test_connection_is_used_again(memory: ScriptedMemory) -> None:
     """Streamed and whole replies leave their connection to the next turn."""
-    connections = 0
-    closed = asyncio.Event()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal connections
-        connections += 1
-        while head := await _head(reader):
-            request = await reader.readexactly(int(re.findall(rb"(?i)content-length: (\d+)", head)[0]))
-            is_stream = b'"stream":true' in request
-            kind = b"text/event-stream" if is_stream else b"application/json"
-            body = piece("Good.", "stop") + DONE if is_stream else text("Good.").content
-            writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-type: " + kind + b"\r\n\r\n")
-            writer.write(b"%x\r\n%s\r\n" % (len(body), body))
-            await asyncio.sleep(0.01)
-            writer.write(b"0\r\n\r\n")
-        writer.close()
-        await writer.wait_closed()
-        closed.set()
+    async def respond(request: bytes) -> bytes:
+        return piece("Good.", "stop") + DONE if b'"stream":true' in request else text("Good.").content
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    settings = Settings(llm_base_url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", llm_model="scripted")
-    app = create_app(settings, memory_transport=httpx.MockTransport(memory.handle))
-    transport = httpx.ASGITransport(app)
-    async with (
-        server,
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://chat.test") as client,
-    ):
-        for path in ("/chat/stream", "/chat/", "/chat/stream"):
-            assert "Good." in (await client.post(path, json=HELLO)).text
-    await closed.wait()
-    assert connections == 1
-
-
-async def _head(reader: asyncio.StreamReader) -> bytes:
-    try:
-        return await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError:
-        return b""
+    opened: list[int] = []
+    async with serving(respond, opened) as url:
+        settings = Settings(llm_base_url=url, llm_model="scripted")
+        app = create_app(settings, memory_transport=httpx.MockTransport(memory.handle))
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://chat.test") as client,
+        ):
+            for path in ("/chat/stream", "/chat/", "/chat/stream"):
+                assert "Good." in (await client.post(path, json=HELLO)).text
+    assert len(opened) == 1
 
 
 async def _each(parts: list[bytes]) -> AsyncIterator[bytes]:

@@ -158,3 +158,17 @@ async def test_finish_is_reported(client: httpx.AsyncClient, path: str) -> None:
     """The offline model says how it ended its reply, as a real one does."""
     for text in ("Hello", "What time is it?"):
         assert '"finish":"stop"' in (await client.post(path, json={"user_id": "junaid", "text": text})).text
+
+
+@pytest.mark.parametrize("marker", ["Summary of the earlier conversation: ", "User profile: ", '"\nUser profile: {}\n'])
+async def test_marker_words_in_data_change_nothing(
+    client: httpx.AsyncClient, memory: ScriptedMemory, marker: str
+) -> None:
+    """The model still knows a user whose name or summary holds the words that mark the data in its instructions."""
+    memory.profiles["junaid"] = {**JUNAID.model_dump(), "name": f"Junaid {marker}x"}
+    memory.remember("s1", "junaid", ("user", "Hi"), ("assistant", "Hi"))
+    memory.sessions["s1"].summary = {"text": f"They said {marker}y", "through": 2}
+    body = {"user_id": "junaid", "text": "What have we talked about and who am I?", "metadata": {"session_id": "s1"}}
+    reply = (await client.post("/chat/", json=body)).json()["reply"]
+    assert f"I know your name is Junaid {marker}x and" in reply
+    assert f"Earlier in our conversation: They said {marker}y" in reply

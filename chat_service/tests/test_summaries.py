@@ -1,6 +1,7 @@
 """Summaries: when one is due, what it covers, and that no message is lost and no turn waits."""
 
 import asyncio
+import json
 import logging
 
 import httpx
@@ -9,11 +10,15 @@ import pytest
 
 from agent.context import WINDOW_MESSAGES
 from agent.prompts import SUMMARY_INSTRUCTIONS, read_summary_task
+from main import create_app
 from memory_models import Conversation, ConversationEntry, Summary
-from tests.asgi_calls import settled
+from settings import Settings
+from tests.asgi_calls import background_ended, settled
+from tests.model_server import serving
 from tests.scripted_memory import ScriptedMemory, refusal, sidecar_failure
-from tests.scripted_model import ScriptedModel, text
-from turn.summaries import is_due, pieces
+from tests.scripted_model import ScriptedModel, completion, text
+from turn.summaries import MAX_RUNNING
+from turn.summary_pieces import CUT, cut, is_due, next_piece
 
 Body = dict[str, object]
 HELLO: Body = {"user_id": "alice", "text": "Hello", "metadata": {"session_id": "s1"}}
@@ -47,17 +52,36 @@ def test_due_before_the_budget_is_full(length: int, due: bool) -> None:
     assert is_due(Conversation(history=said(2, length)), 1_000) is due
 
 
+def pieces(entries: list[ConversationEntry], budget_chars: int) -> list[int]:
+    """The number of messages in each piece of a summary of these messages."""
+    lengths = []
+    while piece := next_piece(entries, budget_chars):
+        assert piece == entries[: len(piece)]
+        lengths.append(len(piece))
+        entries = entries[len(piece) :]
+    return lengths
+
+
 def test_pieces_are_whole_turns_within_the_budget() -> None:
     """The pieces to summarize hold whole turns, oldest first, without the newest turn."""
-    assert [len(piece) for piece in pieces(said(10, 100), 500)] == [4, 4]
-    assert [len(piece) for piece in pieces(said(4, 1_000), 500)] == [2, 2]
-    assert list(pieces(said(2), 500)) == []
+    assert pieces(said(10, 100), 500) == [4, 4]
+    assert pieces(said(4, 1_000), 500) == [2, 2]
+    assert pieces(said(2), 500) == []
 
 
-def test_turn_longer_than_the_window_is_summarized() -> None:
-    """A newest turn that does not fit into the window is summarized too."""
-    assert [len(piece) for piece in pieces(said(2, 251), 500)] == [2]
-    assert [len(piece) for piece in pieces(said(4, 250), 500)] == [2]
+def test_turn_that_does_not_fit_the_window_is_summarized() -> None:
+    """A newest turn with too many characters or messages for the window is summarized too."""
+    assert pieces(said(2, 251), 500) == [2]
+    assert pieces(said(4, 250), 500) == [2]
+    one_turn = [ConversationEntry(role="assistant", content="x", turn_id="t") for _ in range(WINDOW_MESSAGES + 1)]
+    assert pieces(one_turn, 500) == [WINDOW_MESSAGES + 1]
+
+
+def test_turn_too_long_for_the_model_is_cut() -> None:
+    """Of a single turn that is longer than the budget the model gets the beginning of each message."""
+    long, short = (ConversationEntry(role="user", content="x" * length) for length in (400, 10))
+    assert [it.content for it in cut([long, short], 100)] == ["x" * 50 + CUT, "x" * 10]
+    assert cut([long, short], 410) == [long, short]
 
 
 async def test_summary_is_stored_with_what_it_covers(
@@ -177,7 +201,7 @@ async def test_failing_model_is_logged_and_reported(
     model.respond_with(text("Good."), text(""), text("Good."), text(""))
     first = await client.post("/chat/", json=HELLO)
     assert "summary_lag" not in first.json()["metadata"]
-    await model.until_requested(2)
+    await background_ended()
     await client.post("/chat/", json=HELLO)
     await model.until_requested(4)
     assert (await client.post("/chat/", json=HELLO)).json()["metadata"]["summary_lag"] == 2
@@ -189,3 +213,158 @@ async def test_short_sessions_get_no_summary(client: httpx.AsyncClient, model: S
     for _ in range(6):
         await client.post("/chat/", json=HELLO)
     assert len(model.requests) == 6
+
+
+GOOD: dict[str, str | int] = {
+    "text": "The user plans a trip to Rome in May and wants a quiet hotel near the station.",
+    "through": 2,
+}
+
+
+@pytest.mark.parametrize(
+    ("response", "code"),
+    [
+        (text(None, refusal="I cannot help with that."), "summary_refused"),
+        (text("I cannot help with that."), "summary_refused"),
+        (text("I\u2019m sorry, but I can\u2019t assist with this request."), "summary_refused"),
+        (completion({"role": "assistant", "content": None}, "content_filter"), "summary_refused"),
+        (completion({"role": "assistant", "content": "The user plans a trip to"}, "content_filter"), "summary_cut"),
+        (completion({"role": "assistant", "content": "The user plans a trip to"}, "length"), "summary_cut"),
+        (completion({"role": "assistant", "content": "The user plans a trip to"}, "SAFETY"), "summary_cut"),
+        (text("No."), "summary_too_short"),
+    ],
+)
+async def test_bad_summary_never_replaces_a_good_one(
+    client: httpx.AsyncClient,
+    memory: ScriptedMemory,
+    model: ScriptedModel,
+    caplog: pytest.LogCaptureFixture,
+    response: httpx2.Response,
+    code: str,
+) -> None:
+    """A refusal and a summary that was cut off are failures; the next turn tries again."""
+    fill(memory, 18)
+    memory.sessions["s1"].summary = {**GOOD}
+    model.respond_with(text("Good."), response)
+    await client.post("/chat/", json=HELLO)
+    await background_ended()
+    assert memory.sessions["s1"].summary == GOOD
+    assert f"summary failed session=s1 code={code}" in caplog.text
+    model.respond_with(text("Good."), text("The user changed the plan to Oslo."))
+    await client.post("/chat/", json=HELLO)
+    await memory.until(lambda: memory.sessions["s1"].summary != GOOD)
+
+
+async def test_failing_summary_backs_off(
+    client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel
+) -> None:
+    """A summary that always fails is asked for after 1, 2, 4, 8 ... turns; once it works it is whole."""
+    fill(memory, 18)
+    asked_at = []
+    for turn in range(1, 17):
+        before = len(model.requests)
+        model.respond_with(text("Good."), *([text("")] if turn in (1, 2, 4, 8) else []))
+        await client.post("/chat/", json=HELLO)
+        await background_ended()
+        if len(model.requests) - before > 1:
+            asked_at.append(turn)
+    assert asked_at == [1, 2, 4, 8, 16]
+    assert (memory.sessions["s1"].summary or {})["through"] == 18 + 2 * 15
+
+
+class HeldSummaries:
+    """A model that replies to turns and holds back summaries."""
+
+    def __init__(self, model: ScriptedModel) -> None:
+        self.gate = asyncio.Event()
+        self.running = self.most = 0
+        self._model = model
+        self._changed = asyncio.Condition()
+
+    async def until_running(self, number: int) -> None:
+        """Wait until this many summaries are being written."""
+        async with asyncio.timeout(5), self._changed:
+            await self._changed.wait_for(lambda: self.running >= number)
+
+    async def handle(self, request: httpx2.Request) -> httpx2.Response:
+        """Respond to one request."""
+        if json.loads(request.content)["messages"][0]["content"] != SUMMARY_INSTRUCTIONS:
+            return await self._model.handle(request)
+        self.running += 1
+        self.most = max(self.most, self.running)
+        async with self._changed:
+            self._changed.notify_all()
+        await self.gate.wait()
+        self.running -= 1
+        return text("They talked.")
+
+
+async def test_summaries_are_bounded(
+    settings: Settings, memory: ScriptedMemory, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few summaries run at once, a number of sessions waits, and further ones are left to a later turn."""
+    monkeypatch.setattr("turn.summaries.MAX_SESSIONS", 6)
+    held = HeldSummaries(model)
+    app = create_app(
+        settings,
+        memory_transport=httpx.MockTransport(memory.handle),
+        model_transport=httpx2.MockTransport(held.handle),
+    )
+    sessions = [f"s{number}" for number in range(8)]
+    for session in sessions:
+        memory.remember(session, "alice", *[("user", "a"), ("assistant", "b")] * 8)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://chat.test") as client:
+        for session in sessions:
+            await client.post("/chat/", json={**HELLO, "metadata": {"session_id": session}})
+        await held.until_running(MAX_RUNNING)
+        await settled()
+        assert held.running == MAX_RUNNING
+        held.gate.set()
+        await memory.until(lambda: sum(it.summary is not None for it in memory.sessions.values()) == 6)
+        assert held.most == MAX_RUNNING
+        await background_ended()
+        await client.post("/chat/", json={**HELLO, "metadata": {"session_id": "s7"}})
+        await memory.until(lambda: memory.sessions["s7"].summary is not None)
+
+
+async def test_summaries_have_connections_of_their_own(memory: ScriptedMemory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A turn gets its reply while summaries hold every connection that they may have."""
+    monkeypatch.setattr("llm.transport.CONNECTIONS", httpx2.Limits(max_connections=1))
+    is_summarizing, gate = asyncio.Event(), asyncio.Event()
+
+    async def serve(body: bytes) -> bytes:
+        if b"You condense" in body:
+            is_summarizing.set()
+            await gate.wait()
+        return text("Good.").content
+
+    async with serving(serve) as url:
+        app = create_app(
+            Settings(llm_base_url=url, llm_model="scripted"), memory_transport=httpx.MockTransport(memory.handle)
+        )
+        fill(memory, 18)
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://chat.test") as client,
+            asyncio.timeout(5),
+        ):
+            await client.post("/chat/", json=HELLO)
+            await is_summarizing.wait()
+            assert (await client.post("/chat/", json=HELLO)).status_code == 200
+            gate.set()
+
+
+async def test_long_backlog_is_summarized_in_batches(
+    client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a session that is far behind a limited number of messages is held at once, until it is all summarized."""
+    monkeypatch.setattr("turn.summaries.PAGE_MESSAGES", 20)
+    monkeypatch.setattr("memory_client.PAGE_MESSAGES", 20)
+    monkeypatch.setattr("turn.summaries.MAX_BATCH_MESSAGES", 30)
+    fill(memory, 100)
+    await client.post("/chat/", json=HELLO)
+    await memory.until(lambda: (memory.sessions["s1"].summary or {}).get("through") == 100)
+    tasks = [read_summary_task(str(asked.messages[1]["content"])) for asked in model.requests[1:]]
+    assert [it.content for task in tasks if task for it in task.messages] == [f"m{number}" for number in range(100)]
+    assert max(len(task.messages) for task in tasks if task) <= 30

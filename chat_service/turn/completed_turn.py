@@ -16,9 +16,11 @@ class CompletedTurn:
     draft: Response
     entries: tuple[ConversationEntry, ...]
     memory: MemorySnapshot
+    is_context_reduced: bool = False
+    """The model refused the usual window as too long, and gave its reply with less."""
 
     def conversation_after(self, recorded: AppendedTurn) -> Conversation | None:
-        """The end of the session once the turn is recorded; None if the session was new or could not be read."""
+        """The end of the session once the turn is recorded; None if the session could not be read."""
         before = self.memory.conversation
         if before is None:
             return None

@@ -5,10 +5,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from agent.chat_agent import ChatAgent
-from agent.context import RunContext, model_input
+from agent.chat_agent import ChatAgent, ModelReply
+from agent.context import ModelInput, RunContext, model_input, reduced_input
 from agent.progress import Emit
 from errors import InternalError, ServiceError, TurnStopped, TurnTimeout
+from llm.errors import ModelContextTooLong
 from memory_client import MemoryClient
 from memory_models import ConversationEntry, Profile
 from models import Response, now
@@ -24,7 +25,8 @@ from turn.turn_log import TurnLog
 
 MIN_SAVE_SECONDS = 1.0
 """Least time for a save, in seconds, also if the reply came at the end of the turn's time limit. One attempt fits."""
-
+SMALL_WINDOW_DIVISOR = 8
+"""Part of the window that the newest turn may fill after the model refused half of it. Else it is summarized too."""
 
 logger = logging.getLogger("chat_service.turn")
 
@@ -98,12 +100,43 @@ class TurnPipeline:
         """Run the agent."""
         profile = memory.profile or Profile.default(request.user_id)
         given = model_input(profile, memory.conversation, request.text, self._settings.context_budget_chars)
+        is_reduced = False
         with log.measured("model"):
-            produced = await self._agent.reply(RunContext(request.user_id, given.instructions), given.messages, emit)
+            try:
+                produced = await self._ask(request, given, emit)
+            except ModelContextTooLong as refusal:
+                given, is_reduced = self._reduced(request, memory, profile, refusal), True
+                produced = await self._ask_again(request, given, emit)
         question = ConversationEntry(role="user", content=request.text, timestamp=request.received_at)
         reply = ConversationEntry(role="assistant", content=produced.text, timestamp=now())
         draft = draft_response(request, reply, self._agent.model_name, memory.state, produced.finish, given.lag)
-        return CompletedTurn(request, draft, (question, reply), memory)
+        if is_reduced:
+            draft = with_metadata(draft, context="reduced")
+        return CompletedTurn(request, draft, (question, reply), memory, is_reduced)
+
+    async def _ask(self, request: TurnRequest, given: ModelInput, emit: Emit | None) -> ModelReply:
+        return await self._agent.reply(RunContext(request.user_id, given.instructions), given.messages, emit)
+
+    async def _ask_again(self, request: TurnRequest, given: ModelInput, emit: Emit | None) -> ModelReply:
+        """Ask with a reduced window. If that too is too long, a summary has to relieve the session."""
+        try:
+            return await self._ask(request, given, emit)
+        except ModelContextTooLong:
+            budget = self._settings.context_budget_chars // SMALL_WINDOW_DIVISOR
+            self._summaries.relieve(request.session_id, request.user_id, budget)
+            raise
+
+    def _reduced(
+        self, request: TurnRequest, memory: MemorySnapshot, profile: Profile, refusal: ModelContextTooLong
+    ) -> ModelInput:
+        """Less input than the model refused. Raises the refusal if less would not help or comes too late."""
+        budget = self._settings.context_budget_chars
+        if memory.conversation is None or not memory.conversation.history:
+            raise refusal
+        if not refusal.is_first_call:
+            self._summaries.relieve(request.session_id, request.user_id, budget // 2)
+            raise refusal
+        return reduced_input(profile, memory.conversation, request.text, budget)
 
     async def _save(self, turn: CompletedTurn, limit_seconds: float) -> Response:
         """Save the turn and return its final response."""

@@ -22,7 +22,7 @@ logger = logging.getLogger("chat_service.turn")
 class MemorySnapshot:
     """What memory held when the turn began.
 
-    A field is None if its read failed; `conversation` also if the session is new.
+    A field is None if its read failed. The conversation of a new session is empty, without a read.
     """
 
     profile: Profile | None
@@ -39,7 +39,7 @@ async def recall(memory: MemoryClient, request: TurnRequest) -> MemorySnapshot:
     """Read both at the same time. Raises NotOwner or SessionDeleted; any other failure leaves a field None."""
     if request.is_new_session:
         profile = await _profile(memory, request.user_id)
-        return MemorySnapshot(profile, None, "ok" if profile else "unavailable")
+        return MemorySnapshot(profile, Conversation(history=[]), "ok" if profile else "unavailable")
     profile, conversation = await asyncio.gather(_profile(memory, request.user_id), _conversation(memory, request))
     return MemorySnapshot(profile, conversation, "ok" if profile and conversation else "unavailable")
 

@@ -34,7 +34,9 @@ def final_response(turn: CompletedTurn, outcome: SaveOutcome) -> Response:
         return with_metadata(turn.draft, history="saved")
     recorded = recorded_response(turn.request, outcome.recorded, draft.model)
     finish = draft.finish if recorded.reply == turn.draft.reply else None  # another replica's reply may be recorded
-    return with_metadata(recorded, memory=draft.memory, finish=finish, summary_lag=draft.summary_lag)
+    return with_metadata(
+        recorded, memory=draft.memory, finish=finish, context=draft.context, summary_lag=draft.summary_lag
+    )
 
 
 def unknown_response(draft: Response, code: str) -> Response:

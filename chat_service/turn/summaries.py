@@ -6,120 +6,164 @@ being written: the messages stay stored, and the next turn starts the summary ag
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from agent.chat_agent import ChatAgent
-from agent.context import WINDOW_MESSAGES, chars, whole_turns
+from agent.context import WINDOW_MESSAGES
 from agent.prompts import MAX_SUMMARY_CHARS, summary_task
 from errors import MemoryFailure, MemoryRejection, ModelFailure
 from lifecycle import BackgroundTasks
+from llm.errors import ModelContextTooLong
 from memory_client import PAGE_MESSAGES, MemoryClient
 from memory_models import AppendedTurn, Conversation, ConversationEntry, Summary
+from turn.backoff import TurnBackoff
 from turn.completed_turn import CompletedTurn
+from turn.summary_pieces import cut, is_due, next_piece
+from unexpected_errors import described
 
-DUE_SHARE = 0.75
-"""Share of the window, in messages or in characters, at which a summary starts. It ends before messages drop out."""
-NEWEST_TURNS_KEPT = 1
-"""Number of newest turns left out of the summary. The next question is most likely about them."""
 SUMMARY_TIMEOUT_SECONDS = 60.0
 """Time limit of one model call for a summary, in seconds; the same as the default limit of a turn."""
+MAX_RUNNING = 4
+"""Number of model calls for summaries at once. Turns keep the rest of the endpoint's and this machine's capacity."""
+MAX_SESSIONS = 100
+"""Number of sessions whose summary is being written or waits. Further ones are left to a later turn of theirs."""
+MAX_BATCH_MESSAGES = 1_000
+"""Messages held for one batch of a summary that is far behind; a batch takes some megabytes."""
+MIN_PIECE_CHARS = 250
+"""Shortest piece tried, in characters, when the model refuses longer ones as too long."""
+
+_OVERTAKEN = frozenset({"summary_conflict", "history_replaced", "session_deleted"})
+"""Codes of the memory service after which the summary is of no use: another replica was faster, or nothing is left."""
 
 logger = logging.getLogger("chat_service.summaries")
 
 
-def is_due(conversation: Conversation, budget_chars: int) -> bool:
-    """Whether the messages after the summary fill so much of the window that a new summary has to start."""
-    uncovered = conversation.length - conversation.summarized
-    if uncovered >= DUE_SHARE * WINDOW_MESSAGES:
-        return True
-    return uncovered > 0 and chars(conversation.history[-uncovered:]) >= DUE_SHARE * budget_chars
+@dataclass
+class _Job:
+    """A session whose summary is being written or waits for it."""
 
-
-def pieces(entries: Sequence[ConversationEntry], budget_chars: int) -> Iterator[list[ConversationEntry]]:
-    """The entries to summarize, oldest first, in pieces of whole turns that fit into the budget.
-
-    The newest turn is left out, unless it is too long for the window: otherwise it would be in neither.
-    """
-    turns = whole_turns(entries)
-    kept = NEWEST_TURNS_KEPT if turns and chars(turns[-1]) <= budget_chars else 0
-    piece: list[ConversationEntry] = []
-    for turn in turns[: len(turns) - kept]:
-        if piece and chars(piece) + chars(turn) > budget_chars:
-            yield piece
-            piece = []
-        piece = [*piece, *turn]
-    if piece:
-        yield piece
+    session_id: str
+    user_id: str
+    window_chars: int
+    """The window that the summary has to relieve, in characters."""
+    is_forced: bool
+    is_wanted_again: bool = False
 
 
 class Summaries:
-    """Writes summaries, in at most one task at a time for each session."""
+    """Writes summaries: one task at a time for each session, and a limited number in all.
+
+    A session whose summary fails is left alone for a number of turns, which grows with each failure.
+    """
 
     def __init__(self, memory: MemoryClient, agent: ChatAgent, background: BackgroundTasks, budget_chars: int) -> None:
         self._memory = memory
         self._agent = agent
         self._background = background
         self._budget_chars = budget_chars
-        self._running: set[str] = set()
-        self._again: set[str] = set()
+        self._jobs: dict[str, _Job] = {}
+        self._slots = asyncio.Semaphore(MAX_RUNNING)
+        self._backoff = TurnBackoff()
 
     def notice(self, turn: CompletedTurn, recorded: AppendedTurn) -> None:
-        """Start a summary if one is due after this turn was recorded."""
+        """Start a summary if one is due after this turn was recorded, or if that is not known."""
         conversation = turn.conversation_after(recorded)
-        if conversation is None or not is_due(conversation, self._budget_chars):
-            return
-        session_id, user_id = turn.request.session_id, turn.request.user_id
-        if session_id in self._running:
-            self._again.add(session_id)
-            return
-        self._running.add(session_id)
-        self._background.start(self._keep_up(session_id, user_id), is_dispensable=True)
+        request = turn.request
+        if turn.is_context_reduced:
+            self.relieve(request.session_id, request.user_id, self._budget_chars // 2)
+        elif conversation is None or is_due(conversation, self._budget_chars):
+            self._start(_Job(request.session_id, request.user_id, self._budget_chars, is_forced=False))
 
-    async def _keep_up(self, session_id: str, user_id: str) -> None:
+    def relieve(self, session_id: str, user_id: str, window_chars: int) -> None:
+        """Start a summary although none is due: the model refuses the session's window as too long."""
+        self._start(_Job(session_id, user_id, window_chars, is_forced=True))
+
+    def _start(self, job: _Job) -> None:
+        running = self._jobs.get(job.session_id)
+        if running is not None:
+            running.is_wanted_again = True
+            running.is_forced = running.is_forced or job.is_forced
+            running.window_chars = min(running.window_chars, job.window_chars)
+        elif len(self._jobs) >= MAX_SESSIONS:
+            logger.info("summary skipped session=%s code=too_many_summaries", job.session_id)
+        elif self._backoff.allows(job.session_id):
+            self._jobs[job.session_id] = job
+            self._background.start(self._run(job), is_dispensable=True)
+
+    async def _run(self, job: _Job) -> None:
+        try:
+            failure = await self._failure_of(job)
+            if failure is None:
+                self._backoff.succeeded(job.session_id)
+            else:
+                self._backoff.failed(job.session_id)
+                logger.warning("summary failed session=%s code=%s", job.session_id, failure)
+        finally:
+            del self._jobs[job.session_id]
+
+    async def _failure_of(self, job: _Job) -> str | None:
+        """Write the summary, again while it is wanted. Returns the code of the failure, if it fails."""
         try:
             while True:
-                self._again.discard(session_id)
-                await self._summarize(session_id, user_id)
-                if session_id not in self._again:
-                    return
+                job.is_wanted_again = False
+                await self._summarize(job)
+                if not job.is_wanted_again:
+                    return None
         except MemoryRejection as rejection:
-            logger.info("summary dropped session=%s code=%s", session_id, rejection.code)
+            if rejection.code in _OVERTAKEN:
+                logger.info("summary dropped session=%s code=%s", job.session_id, rejection.code)
+                return None
+            return rejection.code
         except (ModelFailure, MemoryFailure) as failure:
-            logger.warning("summary failed session=%s code=%s", session_id, failure.code)
+            return failure.code
         except TimeoutError:
-            logger.warning("summary failed session=%s code=model_timeout", session_id)
-        finally:
-            self._running.discard(session_id)
+            return "model_timeout"
+        except Exception as error:  # noqa: BLE001 - a bug is a failure too, and its text can hold a conversation
+            return f"internal_error error={described(error)}"
 
-    async def _summarize(self, session_id: str, user_id: str) -> None:
-        newest = await self._memory.recent(session_id, user_id, WINDOW_MESSAGES)
-        if newest.epoch is None or not is_due(newest, self._budget_chars):
+    async def _summarize(self, job: _Job) -> None:
+        newest = await self._memory.recent(job.session_id, job.user_id, WINDOW_MESSAGES)
+        if newest.epoch is None or not (job.is_forced or is_due(newest, self._budget_chars)):
             return
         text = newest.summary.text if newest.summary else None
         through = newest.summarized
-        for piece in pieces(await self._uncovered(session_id, user_id, newest), self._budget_chars):
-            async with asyncio.timeout(SUMMARY_TIMEOUT_SECONDS):
-                text = (await self._agent.summarize(summary_task(text, piece)))[:MAX_SUMMARY_CHARS]
-            through += len(piece)
-            await self._memory.put_summary(session_id, user_id, Summary(text=text, through=through), newest.epoch)
-            logger.info("summary stored session=%s through=%d", session_id, through)
+        left = await self._uncovered(job, newest)
+        job.is_wanted_again = job.is_wanted_again or 0 < len(left) < newest.length - through
+        piece_chars = job.window_chars
+        while piece := next_piece(left, piece_chars):
+            try:
+                text = (await self._ask(text, cut(piece, piece_chars)))[:MAX_SUMMARY_CHARS]
+            except ModelContextTooLong:
+                piece_chars //= 2
+                if piece_chars < MIN_PIECE_CHARS:
+                    raise
+                continue
+            through, left = through + len(piece), left[len(piece) :]
+            summary = Summary(text=text, through=through)
+            await self._memory.put_summary(job.session_id, job.user_id, summary, newest.epoch)
+            logger.info("summary stored session=%s through=%d", job.session_id, through)
 
-    async def _uncovered(self, session_id: str, user_id: str, newest: Conversation) -> list[ConversationEntry]:
-        """The messages between the summary's end and the end of `newest`; none if the session was replaced since.
+    async def _ask(self, so_far: str | None, piece: Sequence[ConversationEntry]) -> str:
+        async with self._slots, asyncio.timeout(SUMMARY_TIMEOUT_SECONDS):
+            return await self._agent.summarize(so_far, summary_task(so_far, piece))
 
-        The messages are selected by number, because turns may be appended between the reads. More than one read is
-        needed only if the summary is far behind.
+    async def _uncovered(self, job: _Job, newest: Conversation) -> list[ConversationEntry]:
+        """The oldest messages after the summary's end, up to the end of `newest`, at most MAX_BATCH_MESSAGES.
+
+        None if the session was replaced since. The messages are selected by number, because turns may be appended
+        between the reads. More than one read is needed only if the summary is far behind.
         """
         begin, end = newest.summarized, newest.length
         page, found = newest, newest.history
         if end - len(found) > begin:
-            page = await self._memory.recent(session_id, user_id, min(end - begin, PAGE_MESSAGES))
+            page = await self._memory.recent(job.session_id, job.user_id, min(end - begin, PAGE_MESSAGES))
             found = page.history
         start = page.length - len(found)
         while start > begin and page.before is not None and page.epoch == newest.epoch:
-            page = await self._memory.before(session_id, user_id, page.before)
-            found = [*page.history, *found]
+            page = await self._memory.before(job.session_id, job.user_id, page.before)
             start -= len(page.history)
+            found = [*page.history, *found][: begin - start + MAX_BATCH_MESSAGES]
         if start > begin or page.epoch != newest.epoch:
             return []
-        return found[begin - start : end - start]
+        return found[begin - start : end - start][:MAX_BATCH_MESSAGES]

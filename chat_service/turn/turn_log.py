@@ -33,7 +33,7 @@ class TurnLog:
 
     def write_reply(self, metadata: Metadata) -> None:
         """Write the line of a turn with a reply. A reply with a code or a summary lag is a warning."""
-        optional = (("code", metadata.code), ("summary_lag", metadata.summary_lag))
+        optional = (("code", metadata.code), ("context", metadata.context), ("summary_lag", metadata.summary_lag))
         problems = [f"{name}={value}" for name, value in optional if value]
         outcome = (
             f"status=200 history={metadata.history} memory={metadata.memory} model={metadata.model} "
