@@ -70,7 +70,7 @@ MEMORY = Part(
         Room("api", (TOP, "log", "domain")),
         Room("main", (TOP, "log", "domain", "api"), names("main")),
     ),
-    pure=names("cursor documents errors keys log.page_plan log.recent_ids store_traits"),
+    pure=names("cursor documents errors keys log.page_plan log.recent_ids log.repeat_window store_traits"),
     wire=names("dapr_wire"),
     without=names("tests"),
 )
@@ -82,12 +82,12 @@ CHAT = Part(
         Room(TOP),
         Room("llm", (TOP,)),
         Room("agent", (TOP, "llm")),
-        Room("turn", (TOP, "agent")),
+        Room("turn", (TOP, "llm", "agent")),
         Room("api", (TOP, "llm", "agent", "turn")),
         Room("main", (TOP, "llm", "agent", "turn", "api"), names("main")),
     ),
     pure=names("models memory_models agent.context agent.offline_replies agent.prompts"),
-    wire=names("agent.provider callbacks llm.client llm.transport main memory_client"),
+    wire=names("agent.provider bounded_http callbacks http_clients llm.client llm.transport main memory_client"),
     without=names("tests"),
 )
 
