@@ -66,7 +66,10 @@ class Message(BaseModel):
         json_schema_extra={"examples": [{"user_id": "junaid", "text": "Hello", "tags": ["greeting"]}]}
     )
 
-    user_id: Id
+    user_id: Id | None = Field(
+        default=None,
+        description="The user. With identity on it is the token's user and can be left out; any other gets 403.",
+    )
     text: str = Field(max_length=MAX_TEXT_CHARS, json_schema_extra={"pattern": r"\S"})
     metadata: MessageMetadata | None = None
     tags: list[Tag] = Field(default=[], max_length=MAX_TAGS)

@@ -19,7 +19,8 @@ from identity.errors import AuthorizationMalformed, InvalidToken, TokenMissing
 from identity.issuer_keys import IssuerKeys
 from identity.signing_keys import ALGORITHMS
 from identity.trusted_issuer import TrustedIssuer
-from identity.user_ids import User, user_of
+from identity.user_ids import user_of
+from identity.users import User
 
 MAX_TOKEN_CHARS = 16 * 1024
 """Longest token, in characters. Microsoft's with 200 groups have 13,000; checking this many takes milliseconds."""

@@ -11,10 +11,10 @@ import argparse
 import re
 from base64 import b32encode
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 
 from identity.trusted_issuer import TrustedIssuer
+from identity.users import User
 from models import is_id
 from settings import load_settings
 
@@ -27,24 +27,16 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """A subject that may be read in logs and keys. An e-mail address is not: it stays out of both."""
 
 
-@dataclass(frozen=True, slots=True)
-class User:
-    """The user that a token names."""
-
-    user_id: str
-    subject: str
-
-    def is_named(self, name: str) -> bool:
-        """Whether a request with this `user_id` means this user. The token's own subject is accepted as well."""
-        return name in (self.user_id, self.subject)
-
-
 def user_of(issuer: TrustedIssuer, subject: str) -> User:
     """The user of a subject. Raises UnicodeEncodeError for a subject that is not valid Unicode."""
+    return User(_user_id(issuer, subject), subject, is_verified=True)
+
+
+def _user_id(issuer: TrustedIssuer, subject: str) -> str:
     if issuer.has_plain_user_ids and TAG_MARK not in subject and is_id(subject):
-        return User(subject, subject)
+        return subject
     name = subject if _NAME.fullmatch(subject) else "u"
-    return User(f"{name}{TAG_MARK}{_tag(issuer.url, issuer.user_claim, subject)}", subject)
+    return f"{name}{TAG_MARK}{_tag(issuer.url, issuer.user_claim, subject)}"
 
 
 def _tag(*parts: str) -> str:

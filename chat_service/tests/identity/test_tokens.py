@@ -253,7 +253,7 @@ async def test_claims(changes: dict[str, object]) -> None:
     claims = {name: value for name, value in (issuer.claims() | changes).items() if value != ABSENT}
     token = forged({"alg": "EdDSA", "kid": "k1"}, claims, signer("EdDSA"))
     if is_valid(claims, time.time()):
-        assert (await checker_of(issuer).user(token)).subject == claims["sub"]
+        assert (await checker_of(issuer).user(token)).name == claims["sub"]
     else:
         await refusal(checker_of(issuer), token)
 
@@ -292,7 +292,7 @@ async def test_email_must_be_verified(issuer: OpenIdIssuer, claims: dict[str, An
     """An e-mail address names the user only if the issuer has verified it: anybody can type one."""
     checker = checker_of(issuer, user_claim="email")
     if is_accepted:
-        assert (await checker.user(issuer.token(**claims))).subject == "ada@example.com"
+        assert (await checker.user(issuer.token(**claims))).name == "ada@example.com"
     else:
         assert "verified" in await refusal(checker, issuer.token(**claims))
 
@@ -340,8 +340,8 @@ async def test_checked_token_is_refused_once_its_key_is_withdrawn(
 async def test_tokens_with_equal_beginnings_are_not_confused(issuer: OpenIdIssuer, checker: TokenChecker) -> None:
     """What is remembered of a token says nothing about a token with another signature or other claims."""
     ada, bob = issuer.token(sub="ada"), issuer.token(sub="bob")
-    assert (await checker.user(ada)).subject == "ada"
-    assert (await checker.user(bob)).subject == "bob"
+    assert (await checker.user(ada)).name == "ada"
+    assert (await checker.user(bob)).name == "bob"
     await refusal(checker, f"{bob.rpartition('.')[0]}.{ada.rpartition('.')[2]}")
 
 
