@@ -4,7 +4,8 @@ A subject is unique for one issuer and one claim only. Its user id is therefore 
 issuer, claim and subject, and the name is the subject where it is short and plain, else `u`. Two different triples
 never get the same id, because the same tag would need a collision in SHA-256.
 
-With plain user ids on, a subject that is a valid id without `~` is its own user id. It cannot equal an id with a tag.
+With plain user ids on, a subject that is a valid id in ASCII without `~` is its own user id. It cannot equal an id with
+a tag. Other scripts are left out, because some stores do not tell all their letters apart.
 """
 
 import argparse
@@ -33,7 +34,7 @@ def user_of(issuer: TrustedIssuer, subject: str) -> User:
 
 
 def _user_id(issuer: TrustedIssuer, subject: str) -> str:
-    if issuer.has_plain_user_ids and TAG_MARK not in subject and is_id(subject):
+    if issuer.has_plain_user_ids and TAG_MARK not in subject and subject.isascii() and is_id(subject):
         return subject
     name = subject if _NAME.fullmatch(subject) else "u"
     return f"{name}{TAG_MARK}{_tag(issuer.url, issuer.user_claim, subject)}"
