@@ -16,10 +16,12 @@ SCHEME = "token"
 def describe_identity(app: FastAPI, *, is_on: bool) -> None:
     """Complete the description. The app creates it once and keeps it."""
     description = app.openapi()
+    message = description["components"]["schemas"]["Message"]
     if is_on:
         _describe_tokens(description)
+        message["examples"] = [{k: v for k, v in it.items() if k != "user_id"} for it in message["examples"]]
     else:
-        _require_user_id(description["components"]["schemas"]["Message"])
+        _require_user_id(message)
 
 
 def _require_user_id(message: dict[str, Any]) -> None:

@@ -350,6 +350,13 @@ async def test_proxys_prefix_is_ignored(app: FastAPI) -> None:
         assert (await client.post("/api/chat/", json=HELLO)).status_code == 401
 
 
+async def test_example_can_be_tried(client: httpx.AsyncClient, ada: dict[str, str]) -> None:
+    """Whoever has given Swagger a token can send its example: it names no other user."""
+    described = (await client.get("/openapi.json")).json()
+    (example,) = described["components"]["schemas"]["Message"]["examples"]
+    assert (await client.post("/chat/", json=example, headers=ada)).status_code == 200
+
+
 async def test_tokens_are_described(client: httpx.AsyncClient) -> None:
     """Swagger's Authorize button: the description has a bearer scheme, demanded by the closed routes only."""
     described = (await client.get("/openapi.json")).json()
