@@ -137,6 +137,7 @@ def create_app(settings: Settings, *, sidecar_transport: SidecarTransport | None
     )
     app.state.memory = Memory(settings, sidecar_transport or connect())
     app.state.stream_limit = StreamLimit()
+    app.state.app_token_required = settings.app_api_token is not None
     add_error_handlers(app)
     app.include_router(router)
     app.include_router(routes.router)

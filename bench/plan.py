@@ -13,7 +13,24 @@ class Plan:
     memory_rounds: int
     part_rounds: int
     long_session: int
+    identity_rounds: int
 
 
-FULL = Plan(turns=40, seconds=4.0, bytes_turns=36, memory_rounds=150, part_rounds=60, long_session=100_000)
-QUICK = Plan(turns=8, seconds=1.5, bytes_turns=12, memory_rounds=30, part_rounds=15, long_session=15_000)
+FULL = Plan(
+    turns=40,
+    seconds=4.0,
+    bytes_turns=36,
+    memory_rounds=150,
+    part_rounds=60,
+    long_session=100_000,
+    identity_rounds=600,
+)
+QUICK = Plan(
+    turns=8,
+    seconds=1.5,
+    bytes_turns=12,
+    memory_rounds=30,
+    part_rounds=15,
+    long_session=15_000,
+    identity_rounds=150,
+)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from bench.bare_agent import BareAgent
 from bench.compare import TurnFigures, measure, measure_bytes
+from bench.identity import IdentityFigures, measure_identity
 from bench.measured import Bench, Kind, MeasuredSystem, running, tutorial_memory
 from bench.memory import MemoryBench, MemoryFigures
 from bench.memory_calls import MemoryCalls
@@ -11,7 +12,16 @@ from bench.parts import PartFigures, measure_parts
 from bench.plan import Plan
 from bench.relay import relay
 from bench.table import Target, table
-from bench.targets import memory_lines, memory_targets, part_lines, part_targets, turn_rows, turn_targets
+from bench.targets import (
+    identity_line,
+    identity_targets,
+    memory_lines,
+    memory_targets,
+    part_lines,
+    part_targets,
+    turn_rows,
+    turn_targets,
+)
 from harness.environment import free_ports
 
 
@@ -24,9 +34,11 @@ async def run(bench: Bench, plan: Plan) -> None:
         parts = await measured_parts(bench, system, plan)
         say("measuring the memory service by itself")
         memory = await measured_memory(bench, system, plan)
+    say("measuring what the check of a token costs")
+    identity = await measure_identity(bench, plan)
     await count_bytes(bench, "tutorial", plan, tutorial)
     await count_bytes(bench, "ours", plan, ours)
-    show(tutorial, ours, parts, memory, plan)
+    show(tutorial, ours, parts, memory, identity, plan)
     if not bench.sidecars.isolated:
         say("\nRedis keeps this run's keys: redis-cli --scan --pattern '*bench-*' | xargs redis-cli del")
 
@@ -70,18 +82,28 @@ async def measured_memory(bench: Bench, system: MeasuredSystem, plan: Plan) -> M
         return await MemoryBench(bench.client, system, tutorial, plan, calls).measure()
 
 
-def show(tutorial: TurnFigures, ours: TurnFigures, parts: PartFigures, memory: MemoryFigures, plan: Plan) -> None:
+def show(
+    tutorial: TurnFigures,
+    ours: TurnFigures,
+    parts: PartFigures,
+    memory: MemoryFigures,
+    identity: IdentityFigures,
+    plan: Plan,
+) -> None:
     """Print the table, the other figures and the targets."""
     say("\n" + table(list(turn_rows(tutorial, ours))))
     say("\nA turn and its parts, each alone")
     say_all(part_lines(parts))
     say("\nThe memory service by itself")
     say_all(memory_lines(memory))
+    say("\nA message without text, which is rejected, and a turn: without and with a token")
+    say(identity_line(identity))
     say("\nTargets")
     targets: list[Target] = [
         *turn_targets(tutorial, ours),
         *part_targets(parts),
         *memory_targets(memory, plan.long_session),
+        *identity_targets(identity),
     ]
     say_all(target.line() for target in targets)
 

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 
 from bench.compare import AT_ONCE, BYTES_SIZES, SIZES, USERS, TurnFigures
+from bench.identity import IdentityFigures
 from bench.memory import MANY_WRITERS, TURNS_EACH, WRITERS, MemoryFigures
 from bench.parts import PART_SIZES, PartFigures
 from bench.table import Row, Target, p50, p95
 
 MS = 1_000
+PERCENT = 100
 
 
 def turn_rows(tutorial: TurnFigures, ours: TurnFigures) -> Iterator[Row]:
@@ -99,3 +101,14 @@ def memory_targets(found: MemoryFigures, long_session: int) -> Iterator[Target]:
     whole = found.medians["whole read"] / found.medians["whole read, tutorial"]
     yield Target("a whole read of 10,000 messages by the tutorial's", 2, whole)
     yield Target("messages in a long session", long_session, found.long_messages, at_least=True)
+
+
+def identity_line(found: IdentityFigures) -> str:
+    """Return the medians with and without tokens."""
+    return "ms: " + ", ".join(f"{name} {seconds * MS:.2f}" for name, seconds in found.medians.items())
+
+
+def identity_targets(found: IdentityFigures) -> Iterator[Target]:
+    """Yield the targets of what a checked turn costs more."""
+    yield Target("a token that was sent before, by a turn", 3, found.known_share * PERCENT, "%")
+    yield Target("a token that is sent for the first time, by a turn", 3, found.new_share * PERCENT, "%")

@@ -17,13 +17,17 @@ from api.dependencies import Services
 from api.error_handlers import add_error_handlers
 from api.middleware import BodyLimit, IgnoreClientDisconnects, ReadLimit, ReportUnexpectedErrors, TraceContext
 from api.openapi import describe_callback_url
+from api.openapi_identity import describe_identity
+from api.require_token import RequireToken
 from api.routes import router
 from callbacks import Callbacks, open_callback_http
 from errors import TooManyRequests, TooManyTurns
 from health import Readiness
+from identity.authentication import Identity, open_identity
 from lifecycle import BackgroundTasks
 from logging_setup import configure_logging
 from memory_client import MemoryClient, open_memory_http
+from memory_protection import warn_if_unprotected
 from setting_hints import setting_hints
 from settings import Settings, load_settings
 from shutdown_signals import on_stop_signal
@@ -43,12 +47,14 @@ def create_app(
     memory_transport: httpx.AsyncBaseTransport | None = None,
     model_transport: httpx2.AsyncBaseTransport | None = None,
     callback_transport: httpx.AsyncBaseTransport | None = None,
+    issuer_transport: httpx.AsyncBaseTransport | None = None,
 ) -> FastAPI:
     """The service. A transport replaces the network in tests."""
     background = BackgroundTasks()
     provider = choose_provider(settings, model_transport)
     memory_http = open_memory_http(settings, memory_transport)
     callback_http = open_callback_http(callback_transport)
+    identity = open_identity(settings, issuer_transport)
     memory, agent = MemoryClient(memory_http), ChatAgent(provider, TOOLS)
     pipeline = TurnPipeline(
         memory,
@@ -62,15 +68,21 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         _log_provider(provider)
+        _log_identity(identity)
         for hint in setting_hints(settings):
             logger.warning(hint)
         with loop_errors_without_contents():
+            if identity is not None:
+                identity.prepare()
+                background.start(warn_if_unprotected(memory, background), is_dispensable=True)
             with on_stop_signal(lambda: background.begin_stop(settings.shutdown_timeout_seconds)):
                 yield
                 await background.finish(settings.shutdown_timeout_seconds)
             await memory_http.aclose()
             await callback_http.aclose()
             await provider.close()
+            if identity is not None:
+                await identity.close()
 
     app = FastAPI(
         title="DACA Chat Service",
@@ -85,18 +97,21 @@ def create_app(
         waiting_requests=Slots(settings.max_waiting_requests, TooManyRequests),
         open_streams=Slots(settings.max_open_streams, TooManyRequests),
     )
-    _add_middleware(app)
+    _add_middleware(app, settings, identity)
     add_error_handlers(app)
     app.include_router(router)
     describe_callback_url(app, settings.callback_allowed_hosts)
+    describe_identity(app, is_on=identity is not None)
     return app
 
 
-def _add_middleware(app: FastAPI) -> None:
-    """The last one added runs first."""
+def _add_middleware(app: FastAPI, settings: Settings, identity: Identity | None) -> None:
+    """The last one added runs first. So a browser's preflight needs no token, and may read why a token is refused."""
+    if identity is not None:
+        app.add_middleware(RequireToken, identity=identity)
     app.add_middleware(
         CORSMiddleware,
-        allow_origins=["http://localhost:3000"],
+        allow_origins=settings.cors_origins,
         allow_credentials=True,
         allow_methods=["*"],
         allow_headers=["*"],
@@ -106,6 +121,16 @@ def _add_middleware(app: FastAPI) -> None:
     app.add_middleware(ReadLimit)
     app.add_middleware(TraceContext)
     app.add_middleware(ReportUnexpectedErrors)
+
+
+def _log_identity(identity: Identity | None) -> None:
+    if identity is None:
+        logger.info("identity is off: the user is whoever a request says; set OIDC_ISSUER to ask for tokens")
+    else:
+        issuer = identity.issuer
+        logger.info(
+            "identity is on issuer=%s audience=%s claim=%s", issuer.url, ",".join(issuer.audiences), issuer.user_claim
+        )
 
 
 def _log_provider(provider: Provider) -> None:

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 import trace_context
 from errors import MemoryFailure, MemoryRejection
 from http_clients import BoundedResponses, no_cookies
-from memory_models import AppendedTurn, Conversation, ConversationEntry, MemoryHealth, Profile, Summary
+from memory_models import AppendedTurn, CallerRule, Conversation, ConversationEntry, MemoryHealth, Profile, Summary
 from settings import Settings
 
 CALL_TIMEOUT_SECONDS = 4.0
@@ -136,6 +136,10 @@ class MemoryClient:
     async def check_ready(self) -> None:
         """Return if the memory service and its store are ready."""
         _parsed(await self._get("health/ready"), MemoryHealth)
+
+    async def caller_rule(self) -> CallerRule:
+        """Whom the memory service lets in."""
+        return _parsed(await self._get("health/live"), CallerRule)
 
     async def _get(self, path: str) -> httpx.Response:
         return await _checked(self._http.get(path, headers=trace_context.headers()))

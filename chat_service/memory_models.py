@@ -24,6 +24,10 @@ class Profile(BaseModel):
         """The tutorial's profile of a user without one."""
         return cls(name=user_id, preferred_style="casual", goal="chat")
 
+    def with_name(self, user_id: str, name: str) -> "Profile":
+        """The profile with this name instead of the user id, which is the name in the tutorial's default profile."""
+        return self if self.name != user_id else self.model_copy(update={"name": name})
+
 
 class Summary(BaseModel):
     """A session's summary. It covers the first `through` messages."""
@@ -85,3 +89,9 @@ class Conversation(BaseModel):
     def summarized(self) -> int:
         """How many messages, counted from the session's start, the summary covers."""
         return self.summary.through if self.summary else 0
+
+
+class CallerRule(BaseModel):
+    """Whom the memory service lets in. An older memory service does not say it."""
+
+    app_token_required: bool = False

@@ -8,6 +8,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl
 
 MAX_TEXT_CHARS = 16_000
 """Longest message text, in characters. With its reply it fits into a context window and into one stored entry."""
+MAX_ID_CHARS = 128
+"""Longest id, in characters. The memory service has the same limit."""
 MAX_TAGS = 100
 """Largest number of tags of a message. Far more than a client needs, so that validation stays fast."""
 MAX_TAG_CHARS = 200
@@ -21,6 +23,11 @@ ID_PATTERN = rf"^(?:{_NOT_DOT}{_ID_CHARACTER}*|\.{_NOT_DOT}{_ID_CHARACTER}*|\.\.
 _ID = re.compile(ID_PATTERN)
 
 
+def is_id(text: str) -> bool:
+    """Whether the text may be used as an id."""
+    return len(text) <= MAX_ID_CHARS and _ID.fullmatch(text) is not None
+
+
 def _checked_id(value: str) -> str:
     if _ID.fullmatch(value) is None:
         raise ValueError("an id has no / \\ ? # % : | and no blank or control characters, and is not . or ..")
@@ -29,7 +36,7 @@ def _checked_id(value: str) -> str:
 
 Id = Annotated[
     str,
-    Field(min_length=1, max_length=128, json_schema_extra={"pattern": ID_PATTERN}),
+    Field(min_length=1, max_length=MAX_ID_CHARS, json_schema_extra={"pattern": ID_PATTERN}),
     AfterValidator(_checked_id),
 ]
 Tag = Annotated[str, Field(max_length=MAX_TAG_CHARS)]
@@ -59,7 +66,10 @@ class Message(BaseModel):
         json_schema_extra={"examples": [{"user_id": "junaid", "text": "Hello", "tags": ["greeting"]}]}
     )
 
-    user_id: Id
+    user_id: Id | None = Field(
+        default=None,
+        description="The user. With identity on it is the token's user and can be left out; any other gets 403.",
+    )
     text: str = Field(max_length=MAX_TEXT_CHARS, json_schema_extra={"pattern": r"\S"})
     metadata: MessageMetadata | None = None
     tags: list[Tag] = Field(default=[], max_length=MAX_TAGS)

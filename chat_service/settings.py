@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr, StringConstraints, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import SettingsConfigDict, SettingsError
 
+from identity_settings import IdentitySettings
 from setting_types import Hosts, Key, SigningSecret, Url
 
 ENV_FILE = Path(__file__).parent / ".env"
@@ -20,7 +21,7 @@ DEFAULT_MODEL = "gemini-3.8-flash"
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
-class Settings(BaseSettings):
+class Settings(IdentitySettings):
     """The service's settings; each field is the environment variable of the same name in capitals."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)

@@ -4,7 +4,7 @@ import os
 import socket
 from contextlib import ExitStack
 
-FOREIGN_PREFIXES = ("APP_API_TOKEN", "DAPR_", "GEMINI_", "LLM_", "LOCAL_SIDECAR_", "OPENAI_")
+FOREIGN_PREFIXES = ("APP_API_TOKEN", "DAPR_", "GEMINI_", "LLM_", "LOCAL_SIDECAR_", "OIDC_", "OPENAI_")
 """Variables of the caller that would send a process to another model, store or sidecar."""
 
 

@@ -52,13 +52,19 @@ class System(ProcessGroup):
         return f"{kind}-{uuid4().hex}"
 
     def add_memory(
-        self, env: Mapping[str, str] | None = None, *, state_port: int | None = None, sidecar_port: int | None = None
+        self,
+        env: Mapping[str, str] | None = None,
+        *,
+        state_port: int | None = None,
+        sidecar_port: int | None = None,
+        sidecar_env: Mapping[str, str] | None = None,
     ) -> Replica:
         """Add a memory service. `state_port` is that of a proxy in front of its sidecar, if there is one.
 
-        `sidecar_port` is the port of its sidecar if the caller needs to know it before.
+        `sidecar_port` is the port of its sidecar if the caller needs to know it before. `sidecar_env` is for its
+        sidecar.
         """
-        self.memories.append(self._replica(MEMORY_SERVICE, env, state_port, sidecar_port))
+        self.memories.append(self._replica(MEMORY_SERVICE, env, state_port, sidecar_port, sidecar_env))
         return self.memories[-1]
 
     def add_chat(self, env: Mapping[str, str] | None = None) -> Replica:
@@ -72,6 +78,7 @@ class System(ProcessGroup):
         env: Mapping[str, str] | None,
         state_port: int | None = None,
         sidecar_port: int | None = None,
+        sidecar_env: Mapping[str, str] | None = None,
     ) -> Replica:
         port, free_port = free_ports(2)
         http_port = sidecar_port or free_port
@@ -81,7 +88,7 @@ class System(ProcessGroup):
             self.sidecars.command(app_id, port, http_port, self.folder / "state.db"),
             ready=f"{sidecar_url}/v1.0/healthz/outbound",
             cwd=self.folder,
-            env=self.sidecars.environment(self.folder),
+            env={**self.sidecars.environment(self.folder), **(sidecar_env or {})},
         )
         app, url = add_service(
             self, service, launcher=self.launcher, port=port, sidecar_port=state_port or http_port, env=env

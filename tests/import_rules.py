@@ -81,13 +81,19 @@ CHAT = Part(
     (
         Room(TOP),
         Room("llm", (TOP,)),
+        Room("identity", (TOP,)),
         Room("agent", (TOP, "llm")),
-        Room("turn", (TOP, "llm", "agent")),
-        Room("api", (TOP, "llm", "agent", "turn")),
-        Room("main", (TOP, "llm", "agent", "turn", "api"), names("main")),
+        Room("turn", (TOP, "llm", "agent", "identity")),
+        Room("api", (TOP, "llm", "agent", "turn", "identity")),
+        Room("main", (TOP, "llm", "identity", "agent", "turn", "api"), names("main")),
     ),
-    pure=names("models memory_models agent.context agent.offline_replies agent.prompts"),
-    wire=names("agent.provider bounded_http callbacks http_clients llm.client llm.transport main memory_client"),
+    pure=names(
+        "models memory_models agent.context agent.offline_replies agent.prompts identity.users turn.session_ids"
+    ),
+    wire=names(
+        "agent.provider bounded_http callbacks http_clients identity.authentication identity.issuer_documents llm.client"
+        " llm.transport main memory_client"
+    ),
     without=names("tests"),
 )
 

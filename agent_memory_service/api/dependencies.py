@@ -23,3 +23,12 @@ async def _stream_limit(request: Request) -> StreamLimit:
 
 
 StreamLimitDep = Annotated[StreamLimit, Depends(_stream_limit)]
+
+
+async def _app_token_required(request: Request) -> bool:
+    required: bool = request.app.state.app_token_required
+    return required
+
+
+AppTokenRequired = Annotated[bool, Depends(_app_token_required)]
+"""Whether callers must send APP_API_TOKEN. A chat service that checks tokens warns at start if they need not."""

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from api import serializers
-from api.dependencies import MemoryDep, StreamLimitDep
+from api.dependencies import AppTokenRequired, MemoryDep, StreamLimitDep
 from api.openapi import COMMON_ERRORS, REPLAYED_TURN, error_responses
 from errors import (
     BodyTooLarge,
@@ -97,9 +97,9 @@ async def erase_memories(memory: MemoryDep, user_id: UserId) -> None:
 
 
 @router.get("/health/live")
-async def live() -> dict[str, str]:
-    """Return 200 while the process responds to requests."""
-    return {"status": "live"}
+async def live(app_token_required: AppTokenRequired) -> dict[str, str | bool]:
+    """Return 200 while the process responds to requests, and say whether other routes demand APP_API_TOKEN."""
+    return {"status": "live", "app_token_required": app_token_required}
 
 
 @router.get("/health/ready", responses=error_responses(StoreUnavailable, StoreRefusesWrites, StoreUnsuitable))

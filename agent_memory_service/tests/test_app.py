@@ -98,6 +98,18 @@ def test_only_a_valid_trace_context_goes_on(sent: dict[str, str], passed_on: dic
     run(scenario())
 
 
+@pytest.mark.parametrize("token", [None, SecretStr("token")])
+def test_health_says_whether_the_app_token_is_required(token: SecretStr | None) -> None:
+    """A chat service that checks people's tokens can learn whether this service lets in anybody else."""
+
+    async def scenario() -> None:
+        http = client(main.create_app(Settings(app_api_token=token), sidecar_transport=RecordingSidecar()))
+        response = await http.get("/health/live")
+        assert response.json() == {"status": "live", "app_token_required": token is not None}
+
+    run(scenario())
+
+
 def test_app_token_is_required_except_by_probes() -> None:
     """With APP_API_TOKEN set, a request without it is 401; health routes need no token."""
 

@@ -4,9 +4,13 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
+from fastapi.exceptions import RequestValidationError
 
+from api.require_token import USER_STATE
 from callback_urls import check_callback_url
 from health import Readiness
+from identity.errors import TokenMissing, UserMismatch
+from identity.users import User
 from models import Message
 from settings import Settings
 from slots import Slots
@@ -37,6 +41,35 @@ async def _services(request: Request) -> Services:
 
 ServicesInUse = Annotated[Services, Depends(_services)]
 
+
+async def _token_user(request: Request, services: ServicesInUse) -> User | None:
+    """The user that RequireToken found. Without one, a request with identity on is refused here as well."""
+    user = request.scope.get("state", {}).get(USER_STATE)
+    if isinstance(user, User):
+        return user
+    if services.settings.oidc_issuer is not None:
+        raise TokenMissing
+    return None
+
+
+TokenUser = Annotated[User | None, Depends(_token_user)]
+"""The user of the request's token; None if identity is off."""
+
+
+def requested_user(token_user: User | None, user_id: str | None, *location: str) -> User:
+    """The user that a request is for: the token's, or the one that the field at `location` claims.
+
+    Raises UserMismatch if both differ, and a validation error if there is neither.
+    """
+    if token_user is None:
+        if user_id is None:
+            raise RequestValidationError([{"type": "missing", "loc": location, "msg": "Field required"}])
+        return User.claimed(user_id)
+    if user_id is not None and not token_user.is_named(user_id):
+        raise UserMismatch
+    return token_user
+
+
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -49,9 +82,10 @@ IdempotencyKey = Annotated[
 
 
 async def _requested_turn(
-    message: Message, services: ServicesInUse, idempotency_key: IdempotencyKey = None
+    message: Message, token_user: TokenUser, services: ServicesInUse, idempotency_key: IdempotencyKey = None
 ) -> TurnRequest:
-    request = TurnRequest.from_message(message, idempotency_key)
+    user = requested_user(token_user, message.user_id, "body", "user_id")
+    request = TurnRequest.from_message(message, user, idempotency_key)
     check_callback_url(request.callback_url, services.settings)
     return request
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import httpx
 
-Kind = Literal["profile", "history", "append", "summary", "ready"]
+Kind = Literal["profile", "history", "append", "summary", "ready", "live"]
 Entry = dict[str, str | None]
 ScriptedResponse = httpx.Response | Exception | Callable[[], Awaitable[httpx.Response]]
 
@@ -22,6 +22,7 @@ _ROUTES: list[tuple[Kind, str, str]] = [
     ("append", "POST", r"conversations/([^/]+)/turns"),
     ("summary", "PUT", r"conversations/([^/]+)/summary"),
     ("ready", "GET", r"health/()ready"),
+    ("live", "GET", r"health/()live"),
 ]
 
 
@@ -41,6 +42,8 @@ class ScriptedMemory:
     def __init__(self) -> None:
         self.profiles: dict[str, dict[str, str]] = {}
         self.sessions: dict[str, Session] = {}
+        self.app_token_required: bool | None = True
+        """What the service reports; None for one that does not report it."""
         self.requests: list[tuple[Kind, httpx.Request]] = []
         self.changed = asyncio.Condition()
         self._next: defaultdict[Kind, deque[ScriptedResponse]] = defaultdict(deque)
@@ -101,6 +104,9 @@ class ScriptedMemory:
         return self._well(kind, name, request)
 
     def _well(self, kind: Kind, name: str, request: httpx.Request) -> httpx.Response:
+        if kind == "live":
+            reported = {} if self.app_token_required is None else {"app_token_required": self.app_token_required}
+            return httpx.Response(200, json={"status": "live", **reported})
         if kind == "ready":
             return httpx.Response(200, json={"status": "ok"})
         if kind == "profile":
@@ -109,7 +115,9 @@ class ScriptedMemory:
         if kind == "history":
             return self._history(name, httpx.QueryParams(request.url.query))
         body = json.loads(request.content)
-        return self._append(name, body) if kind == "append" else self._put_summary(name, body)
+        if kind == "append":
+            return self._append(name, body)
+        return self._put_summary(name, httpx.QueryParams(request.url.query).get("user_id"), body)
 
     def _history(self, name: str, query: httpx.QueryParams) -> httpx.Response:
         session = self.sessions.get(name)
@@ -146,8 +154,10 @@ class ScriptedMemory:
         response = {**recorded, "session_id": name, "total": len(session.entries), "epoch": session.epoch}
         return httpx.Response(200 if headers else 201, json=response, headers=headers)
 
-    def _put_summary(self, name: str, body: dict[str, str | int]) -> httpx.Response:
+    def _put_summary(self, name: str, user_id: str | None, body: dict[str, str | int]) -> httpx.Response:
         session = self.sessions[name]
+        if session.owner != user_id:
+            return refusal(403, "not_owner")
         if body["epoch"] != session.epoch:
             return refusal(409, "summary_conflict")
         session.summary = {"text": body["text"], "through": body["through"]}

@@ -1,11 +1,13 @@
 """The same Idempotency-Key gives the same reply, and asks the model once."""
 
 import asyncio
+from collections.abc import Mapping
 
 import httpx
 import pytest
 
-from models import Message, MessageMetadata
+from identity.users import User
+from models import Message
 from tests.asgi_calls import settled
 from tests.scripted_memory import ScriptedMemory, sidecar_failure
 from tests.scripted_model import ScriptedModel, text
@@ -13,6 +15,11 @@ from turn.request import TurnRequest
 
 KEY = {"Idempotency-Key": "k1"}
 HELLO = {"user_id": "alice", "text": "Hello"}
+
+
+def request_of(body: Mapping[str, object], key: str) -> TurnRequest:
+    """The turn that the user whom the body names requests with this key."""
+    return TurnRequest.from_message(Message.model_validate(body), User.claimed(str(body["user_id"])), key)
 
 
 async def test_repeated_key_gets_the_recorded_reply(client: httpx.AsyncClient, model: ScriptedModel) -> None:
@@ -58,7 +65,7 @@ async def test_other_text_is_rejected_while_the_first_runs(client: httpx.AsyncCl
     await model.until_requested()
     other = {
         **HELLO,
-        "metadata": {"session_id": TurnRequest.from_message(Message.model_validate(HELLO), "k1").session_id},
+        "metadata": {"session_id": request_of(HELLO, "k1").session_id},
         "text": "Bye",
     }
     response = await client.post("/chat/", json=other, headers=KEY)
@@ -80,7 +87,7 @@ async def test_recorded_reply_is_sent_when_another_replica_was_first(
     client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel
 ) -> None:
     """If two replicas ran the same turn, both send the reply that was recorded first."""
-    turn = TurnRequest.from_message(Message.model_validate(HELLO), "k1")
+    turn = request_of(HELLO, "k1")
     model.gate.clear()
     ours = asyncio.create_task(client.post("/chat/", json=HELLO, headers=KEY))
     await model.until_requested()
@@ -113,18 +120,11 @@ async def test_failure_is_not_remembered(client: httpx.AsyncClient, model: Scrip
 
 def test_ids_are_scoped() -> None:
     """A derived id is the same for the same request and differs for another user, session or key."""
-    alice, bob = (Message(user_id=user, text="Hello") for user in ("alice", "bob"))
-    elsewhere, theirs = (
-        Message(user_id=user, text="Hello", metadata=MessageMetadata(session_id="s1")) for user in ("alice", "bob")
-    )
-    first, again = TurnRequest.from_message(alice, "k1"), TurnRequest.from_message(alice, "k1")
+    alice, bob = ({"user_id": user, "text": "Hello"} for user in ("alice", "bob"))
+    elsewhere, theirs = (message | {"metadata": {"session_id": "s1"}} for message in (alice, bob))
+    first, again = request_of(alice, "k1"), request_of(alice, "k1")
     assert (first.session_id, first.turn_id) == (again.session_id, again.turn_id)
-    others = [
-        TurnRequest.from_message(bob, "k1"),
-        TurnRequest.from_message(alice, "k2"),
-        TurnRequest.from_message(elsewhere, "k1"),
-    ]
-    others.append(TurnRequest.from_message(theirs, "k1"))
+    others = [request_of(bob, "k1"), request_of(alice, "k2"), request_of(elsewhere, "k1"), request_of(theirs, "k1")]
     assert len({turn.turn_id for turn in [first, *others]}) == 5
     assert first.session_id not in {turn.session_id for turn in others}
 

@@ -98,7 +98,7 @@ class TurnPipeline:
         self, request: TurnRequest, memory: MemorySnapshot, emit: Emit | None, log: TurnLog
     ) -> CompletedTurn:
         """Run the agent."""
-        profile = memory.profile or Profile.default(request.user_id)
+        profile = (memory.profile or Profile.default(request.user_id)).with_name(request.user_id, request.user_name)
         given = model_input(profile, memory.conversation, request.text, self._settings.context_budget_chars)
         is_reduced = False
         with log.measured("model"):

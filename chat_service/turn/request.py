@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID, uuid4
 
-from errors import EmptyText
+from errors import EmptyText, NotOwner
+from identity.users import User
 from models import Message, now
+from turn.session_ids import belongs_to_another, derived_session_id
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,8 @@ class TurnRequest:
     """What a turn is to do: for which user, in which session, under which turn id."""
 
     user_id: str
+    user_name: str
+    """What the user is called if there is no profile."""
     session_id: str
     turn_id: str
     text: str
@@ -28,19 +32,24 @@ class TurnRequest:
     callback_url: str | None = None
 
     @classmethod
-    def from_message(cls, message: Message, idempotency_key: str | None) -> "TurnRequest":
-        """The request for this message. Raises EmptyText if the message has no text."""
+    def from_message(cls, message: Message, user: User, idempotency_key: str | None) -> "TurnRequest":
+        """The user's request for this message.
+
+        Raises EmptyText if the message has no text, NotOwner if its session id is reserved for another user.
+        """
         if not message.text.strip():
             raise EmptyText
         given = (message.metadata.session_id if message.metadata else None) or None  # empty counts as missing
-        user_id = message.user_id
+        if given is not None and user.is_verified and belongs_to_another(given, user.user_id):
+            raise NotOwner
         if idempotency_key is None:
             session_id, turn_id = given or str(uuid4()), str(uuid4())
         else:
-            session_id = given or _derived("session", user_id, idempotency_key)
-            turn_id = _derived("turn", user_id, session_id, idempotency_key)
+            session_id = given or _session_id(user, idempotency_key)
+            turn_id = _derived("turn", user.user_id, session_id, idempotency_key)
         return cls(
-            user_id=user_id,
+            user_id=user.user_id,
+            user_name=user.name,
             session_id=session_id,
             turn_id=turn_id,
             text=message.text,
@@ -49,6 +58,16 @@ class TurnRequest:
             is_repeatable=idempotency_key is not None,
             callback_url=None if message.callback_url is None else str(message.callback_url),
         )
+
+
+def _session_id(user: User, idempotency_key: str) -> str:
+    """The session of a request without a session id: the same for the same user and key.
+
+    A verified user gets one that nobody else can take first. A claimed user has nobody to be protected from.
+    """
+    if user.is_verified:
+        return derived_session_id(user.user_id, idempotency_key)
+    return _derived("session", user.user_id, idempotency_key)
 
 
 def _derived(*parts: str) -> str:

@@ -1,0 +1,57 @@
+"""What identity changes in the OpenAPI description: the tokens, their errors, and whether a user id is required."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from api.openapi import error_responses
+from api.require_token import OPEN_PATHS
+from identity.errors import IDENTITY_ERRORS
+from models import ErrorBody
+
+SCHEME = "token"
+"""Name of the security scheme. Swagger's Authorize button asks for its token."""
+
+
+def describe_identity(app: FastAPI, *, is_on: bool) -> None:
+    """Complete the description. The app creates it once and keeps it."""
+    description = app.openapi()
+    message = description["components"]["schemas"]["Message"]
+    if is_on:
+        _describe_tokens(description)
+        message["examples"] = [{k: v for k, v in it.items() if k != "user_id"} for it in message["examples"]]
+    else:
+        _require_user_id(message)
+
+
+def _require_user_id(message: dict[str, Any]) -> None:
+    """Without a token a message must say whose it is."""
+    user_id = message["properties"]["user_id"]
+    claimed = next(option for option in user_id.pop("anyOf") if option["type"] == "string")
+    message["properties"]["user_id"] = {**claimed, "title": user_id["title"]}
+    message["required"] = ["user_id", *message["required"]]
+
+
+def _describe_tokens(description: dict[str, Any]) -> None:
+    description["components"]["securitySchemes"] = {
+        SCHEME: {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "A token of the configured issuer for this service.",
+        }
+    }
+    for path, operations in description["paths"].items():
+        if path not in OPEN_PATHS:
+            for operation in operations.values():
+                operation["security"] = [{SCHEME: []}]
+                _add_errors(operation["responses"])
+
+
+def _add_errors(responses: dict[str, Any]) -> None:
+    """Add the errors of tokens to a route's own. A status that the route has already gets a longer description."""
+    schema = {"$ref": f"#/components/schemas/{ErrorBody.__name__}"}
+    for status, error in error_responses(*IDENTITY_ERRORS).items():
+        response = responses.setdefault(str(status), {"content": {"application/json": {"schema": schema}}})
+        known = response.get("description")
+        response["description"] = f"{known}\n{error['description']}" if known else error["description"]
