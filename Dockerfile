@@ -38,4 +38,5 @@ WORKDIR /srv/chat_service
 EXPOSE 8010
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import http.client as h, sys; c = h.HTTPConnection('127.0.0.1', 8010, timeout=2); c.request('GET', '/health/live'); sys.exit(c.getresponse().status != 200)"]
-CMD ["uvicorn", "main:app", "--host", "0.0.0.0", "--port", "8010", "--timeout-keep-alive", "120", "--no-access-log"]
+CMD ["uvicorn", "main:app", "--host", "0.0.0.0", "--port", "8010", "--timeout-keep-alive", "120", "--no-access-log", \
+    "--http", "bounded_http:BoundedHttp", "--limit-concurrency", "600", "--timeout-graceful-shutdown", "15"]

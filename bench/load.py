@@ -125,7 +125,7 @@ async def turn(client: aiohttp.ClientSession, system: MeasuredSystem, user_id: s
     """Send one turn. Returns whether the status is 200 and the response does not say that the turn is not saved."""
     async with client.post(f"{system.chat}/chat/", json=message(user_id, session_id, text)) as response:
         reply = await response.read()
-        return response.status == 200 and b'"not_saved"' not in reply
+        return response.status == 200 and b'"not_saved"' not in reply and b'"unknown"' not in reply
 
 
 async def timed(call: Callable[P, Awaitable[bool]], *args: P.args, **kwargs: P.kwargs) -> float:

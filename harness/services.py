@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from harness.environment import free_ports, local_url
 from harness.groups import ProcessGroup
 from harness.paths import BIN, ROOT
@@ -14,9 +16,6 @@ MEMORY_SERVICE, CHAT_SERVICE = "agent_memory_service", "chat_service"
 
 APP_IDS = {MEMORY_SERVICE: "agent-memory-service", CHAT_SERVICE: "chat-service"}
 """The names by which sidecars know the services, as in `dapr.yaml`."""
-
-UVICORN_FLAGS = ("--timeout-keep-alive", "120", "--no-access-log")
-"""As in `dapr.yaml`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +32,12 @@ Launcher = Callable[[str, int], ServiceCommand]
 
 
 def our_service(service: str, port: int) -> ServiceCommand:
-    """Return the command of a service of this repository."""
-    command = (str(BIN / "uvicorn"), "main:app", "--host", "127.0.0.1", "--port", str(port), *UVICORN_FLAGS)
-    return ServiceCommand(command, ROOT / service, "/health/live")
+    """Return the command that `dapr.yaml` has for a service of this repository, with another port."""
+    apps = yaml.safe_load((ROOT / "dapr.yaml").read_text(encoding="utf-8"))["apps"]
+    app = next(app for app in apps if app["appID"] == APP_IDS[service])
+    _, *arguments = app["command"]
+    arguments[arguments.index("--port") + 1] = str(port)
+    return ServiceCommand((str(BIN / "uvicorn"), *arguments), ROOT / service, "/health/live")
 
 
 def tutorial_service(tutorial: Path) -> Launcher:
