@@ -74,8 +74,8 @@ class Chat:
         assert sum(len(str(message)) for message in window) <= BUDGET
 
 
-@hypothesis_settings(max_examples=15, deadline=None)
-@given(st.booleans(), st.lists(st.tuples(SIZES, SIZES), min_size=2, max_size=10))
+@hypothesis_settings(max_examples=12, deadline=None)
+@given(st.booleans(), st.lists(st.tuples(SIZES, SIZES), min_size=2, max_size=9))
 def test_every_message_is_in_the_summary_or_in_the_window(with_keys: bool, sizes: list[tuple[int, int]]) -> None:
     """For turns of any sizes, with keys and without, the model is given each earlier message or its summary."""
 

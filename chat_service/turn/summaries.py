@@ -25,11 +25,12 @@ from unexpected_errors import described
 SUMMARY_TIMEOUT_SECONDS = 60.0
 """Time limit of one model call for a summary, in seconds; the same as the default limit of a turn."""
 MAX_RUNNING = 4
-"""Number of model calls for summaries at once. Turns keep the rest of the endpoint's and this machine's capacity."""
+"""Number of summaries written at once. Turns keep the rest of the endpoint's and this machine's capacity."""
 MAX_SESSIONS = 100
 """Number of sessions whose summary is being written or waits. Further ones are left to a later turn of theirs."""
-MAX_BATCH_MESSAGES = 1_000
-"""Messages held for one batch of a summary that is far behind; a batch takes some megabytes."""
+MAX_BATCH_MESSAGES = 400
+"""Messages that one batch of a summary covers at most; a batch holds some megabytes. Then other sessions have a turn.
+"""
 MIN_PIECE_CHARS = 250
 """Shortest piece tried, in characters, when the model refuses longer ones as too long."""
 
@@ -107,7 +108,8 @@ class Summaries:
         try:
             while True:
                 job.is_wanted_again = False
-                await self._summarize(job)
+                async with self._slots:
+                    await self._summarize(job)
                 if not job.is_wanted_again:
                     return None
         except MemoryRejection as rejection:
@@ -145,7 +147,7 @@ class Summaries:
             logger.info("summary stored session=%s through=%d", job.session_id, through)
 
     async def _ask(self, so_far: str | None, piece: Sequence[ConversationEntry]) -> str:
-        async with self._slots, asyncio.timeout(SUMMARY_TIMEOUT_SECONDS):
+        async with asyncio.timeout(SUMMARY_TIMEOUT_SECONDS):
             return await self._agent.summarize(so_far, summary_task(so_far, piece))
 
     async def _uncovered(self, job: _Job, newest: Conversation) -> list[ConversationEntry]:
