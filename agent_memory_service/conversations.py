@@ -150,15 +150,18 @@ class Conversations:
     async def _delete(self, session_id: str, user_id: str | None) -> None:
         key = session_key(session_id)
         retirement = self._sweeper.retirement(key)
+        fields: Document = {}
 
         async def decide(head: Head | None) -> Write | None:
             if user_id is not None:
                 _check_owner(head, user_id)
+            fields.update(head.fields if head else {})
             await retirement.plan(head)
             # Also over a tombstone: the TTL of an attempt without a response may be missing.
             return Write(page_plan.tombstone(head), ttl_seconds=TOMBSTONE_TTL_SECONDS)
 
         tombstone = await self._log.compare_and_swap(key, decide)
+        self._sessions.removed(fields)
         await retirement.sweep(tombstone)
 
     async def _read(

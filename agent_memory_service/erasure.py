@@ -8,13 +8,12 @@ The due list has the erase from the beginning, so one that is interrupted anywhe
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import cast
 
-import clock
 from documents import JSON, Document, Entry
 from errors import StoreConflict, StoreRefusesWrites
 from keys import list_key, session_key
+from list_compaction import was_listed_lately
 from log import page_plan
 from log.due_list import DueItem, DueList
 from log.due_worker import Later
@@ -33,8 +32,6 @@ SESSIONS_AT_ONCE = 8
 """Sessions of one user that are erased at the same time. It bounds the load that one erase puts on the store."""
 MAX_FREEZES = 10
 """Freezes before an erase gives up. Another one is needed only if an erase that began earlier closed the list."""
-LISTED_LATELY_SECONDS = TOMBSTONE_TTL_SECONDS
-"""Age of a list's entry, in seconds, up to which a turn may be about to write its session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +131,7 @@ class Erasure:
         retirement = self._sweeper.retirement(key)
 
         async def decide(head: Head | None) -> Write | None:
-            if head is None and not _listed_lately(entry):
+            if head is None and not was_listed_lately(entry):
                 return None  # its tombstone has expired
             if head is not None and (head.deleted or head.fields.get("owner") not in (None, user_id)):
                 return None
@@ -169,7 +166,7 @@ class Erasure:
             if added is None:
                 await self._log.newer_head(key, head)
                 return None  # another erase has closed it
-            return Write(page_plan.rewritten_list(head, added) if added else page_plan.tombstone(head))
+            return Write(page_plan.rewritten_list(added) if added else page_plan.tombstone(head))
 
         await self._log.compare_and_swap(key, decide)
         await retirement.sweep()
@@ -177,8 +174,3 @@ class Erasure:
 
 def _is_of(head: Head, user_id: str) -> bool:
     return head.fields.get("owner") == user_id
-
-
-def _listed_lately(entry: Entry) -> bool:
-    listed = datetime.fromisoformat(entry["timestamp"]).timestamp()
-    return listed > clock.now() - LISTED_LATELY_SECONDS

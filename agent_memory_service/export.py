@@ -63,9 +63,13 @@ class Exporter:
         self, user_id: str, part: SessionsPart | None, damaged: list[str]
     ) -> AsyncGenerator[SessionData, None]:
         """Read the sessions of one part of the list after the other. Adds to `damaged`."""
+        exported: set[str] = set()
         while part is not None:
             damaged += part.damaged
             for session in part.sessions:
+                if session.session_id in exported:
+                    continue
+                exported.add(session.session_id)
                 try:
                     history = await self._conversations.read_whole(session.session_id, user_id)
                 except (SessionDeleted, NotOwner):  # it may be another user's by now
@@ -78,7 +82,8 @@ class Exporter:
                     yield SessionData(session.session_id, history.head, parts)
             if part.before is None:
                 break
-            # Without an epoch: the export goes on if the user is erased and comes back meanwhile.
+            # Without an epoch: the export goes on if the list is written anew meanwhile. Older entries then have
+            # smaller numbers, so none is left out, and some sessions come again.
             part = await self._sessions.part(user_id, Cursor(part.before), MAX_LISTED_SESSIONS)
         if damaged:
             logger.error("export without the damaged sessions: user=%s sessions=%s", user_id, damaged)

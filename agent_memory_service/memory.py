@@ -7,6 +7,7 @@ from dapr_wire import DaprWire, SidecarTransport
 from erasure import ERASE, Erasure
 from export import Exporter
 from health import Readiness
+from list_compaction import ListCompactor
 from log.due_list import DueList
 from log.due_worker import DueWorker
 from log.paged_log import PagedLog
@@ -34,7 +35,7 @@ class Memory:
         self._background = BackgroundTasks()
         sweeper = Sweeper(state, log, due, self._background)
         self.profiles = Profiles(state)
-        self.sessions = UserSessions(log, sweeper)
+        self.sessions = UserSessions(log, sweeper, ListCompactor(log, sweeper, self._background))
         self.conversations = Conversations(log, sweeper, self.sessions)
         self.erasure = Erasure(log, sweeper, self.profiles, due)
         self.due_worker = DueWorker(due, {SWEEP: sweeper.work, ERASE: self.erasure.resume})

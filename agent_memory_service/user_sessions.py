@@ -13,11 +13,15 @@ from typing import cast
 from cursor import Cursor
 from documents import Document, Entry
 from keys import list_key, session_key
+from list_compaction import ListCompactor, is_dead
 from log.log_reader import UNREADABLE, Span
 from log.page_plan import Head
 from log.paged_log import PagedLog
 from log.sweeps import Sweeper
 from models import now
+
+MAX_WIDTH = 1_000
+"""Entries of a list that are looked at together, at most. Many dead ones in a row are passed over in few calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,10 @@ class SessionsPart:
 class UserSessions:
     """The lists of all users."""
 
-    def __init__(self, log: PagedLog, sweeper: Sweeper) -> None:
+    def __init__(self, log: PagedLog, sweeper: Sweeper, compactor: ListCompactor) -> None:
         self._log = log
         self._sweeper = sweeper
+        self._compactor = compactor
 
     async def add(self, user_id: str, session_id: str) -> Document:
         """Add a session to the user's list.
@@ -63,20 +68,30 @@ class UserSessions:
         self._sweeper.adopt(list_key(user_id), appended.recorded.head)
         return {"owner": user_id, "listed": listed, "created": created}
 
+    def removed(self, fields: Document) -> None:
+        """Note that a session was deleted whose head had these fields: its entry in the owner's list is dead."""
+        owner, listed = fields.get("owner"), fields.get("listed")
+        if isinstance(owner, str) and isinstance(listed, str):
+            self._compactor.note(owner, [listed])
+
     async def part(self, user_id: str, before: Cursor | None, limit: int) -> SessionsPart | None:
         """Return at most `limit` sessions older than the cursor, or the newest; None if there is no list.
 
         Raises StaleCursor, HistoryDamaged, StoreConflict and StoreUnavailable.
         """
-        end = before.number if before else None
+        end, width, epoch = before.number if before else None, limit, None
         sessions: list[ListedSession] = []
         damaged: list[str] = []
         while True:
-            part = await self._log.read(list_key(user_id), _span(end, limit))
+            part = await self._log.read(list_key(user_id), _span(end, width))
             if part is None or part.head.deleted:
                 return None
             if before is not None:
                 before.check(part.head.epoch)
+            if epoch not in (None, part.head.epoch):
+                # The list was written anew, and its entries have other numbers.
+                return await self.part(user_id, before, limit)
+            epoch = part.head.epoch
             live = await self._live(user_id, part.entries)
             for number in range(part.first + len(part.entries) - 1, part.first - 1, -1):
                 session = live[number - part.first]
@@ -88,7 +103,7 @@ class UserSessions:
                     return SessionsPart(sessions, number or None, part.head.epoch, damaged)
             if part.first == 0:
                 return SessionsPart(sessions, None, part.head.epoch, damaged)
-            end = part.first
+            end, width = part.first, min(2 * width, MAX_WIDTH)
 
     async def _live(self, user_id: str, entries: Sequence[Entry]) -> list[ListedSession | str | None]:
         """Return the session of each entry: its id if its head is unreadable, None if the entry does not count."""
@@ -96,7 +111,10 @@ class UserSessions:
         async with aclosing(self._log.heads([session_key(entry["session_id"]) for entry in entries])) as parts:
             async for heads in parts:
                 following = entries[len(live) : len(live) + len(heads)]
-                live += [_listed(user_id, entry, head) for entry, head in zip(following, heads, strict=True)]
+                met = list(zip(following, heads, strict=True))
+                dead = [entry["turn_id"] for entry, head in met if is_dead(entry, head, user_id)]
+                self._compactor.note(user_id, dead)
+                live += [_listed(user_id, entry, head) for entry, head in met]
         return live
 
 

@@ -264,7 +264,7 @@ def _remembered(past: tuple[PastEpoch, ...], now: float) -> tuple[PastEpoch, ...
     return tuple(epoch for epoch in past if epoch.at > now - REMEMBERED_EPOCH_SECONDS)[-MAX_REMEMBERED_EPOCHS:]
 
 
-def rewritten_list(head: Head, entries: Sequence[Entry]) -> Head:
+def rewritten_list(entries: Sequence[Entry]) -> Head:
     """Return the head of a new epoch that has only `entries` of a log, of which each append added one."""
     ids = recent_ids.EMPTY
     for entry in entries[-recent_ids.REMEMBERED_APPENDS :]:

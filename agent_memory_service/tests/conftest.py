@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import clock
+import list_compaction
 from log import page_plan
 from main import create_app
 from tests import fake_time
@@ -41,6 +42,7 @@ def tiny_pages() -> Iterator[int]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page_plan, "PAGE_ENTRIES", TINY_PAGE_ENTRIES)
         patch.setattr(page_plan, "HEAD_MIN_ENTRIES", TINY_HEAD_MIN_ENTRIES)
+        patch.setattr(list_compaction, "COMPACT_AFTER", 1)
         yield TINY_PAGE_ENTRIES
 
 

@@ -7,7 +7,7 @@ from tests.fake_clients import Fault
 from tests.fake_dapr import Commit
 from tests.rules_harness import Simulate, settled
 from tests.user_workload import ChangeGoal, Erase, Initialize, ListSessions
-from tests.workload import Append, Operation, Replace
+from tests.workload import Append, Delete, Operation, Replace
 
 
 def test_an_erase_stops_a_first_turn_that_was_listed_before(simulate: Simulate) -> None:
@@ -95,3 +95,40 @@ def test_nothing_that_may_be_written_again_gets_a_ttl(simulate: Simulate) -> Non
     simulation.dapr.on_commit.append(writes.append)
     simulation.finish()
     assert [(commit.key, commit.ttl) for commit in writes if commit.key == "user:u"] == [("user:u", "-1")] * 3
+
+
+def test_a_compaction_does_not_lose_a_session_listed_meanwhile(simulate: Simulate) -> None:
+    """The compaction after D has read the list, then A adds t. The etag refuses the compaction."""
+    simulation = simulate([Delete("s")], [Append("t", "p")], before=[Append("s", "a")])
+    simulation.complete("0.0")
+    simulation.reach("0.0", "save sessions-of:u")
+    simulation.complete("1.0")
+    simulation.finish()
+    assert simulation.request(ListSessions("t")).result == ["t"]
+    settled(simulation, "t")
+
+
+def test_an_entry_whose_response_was_lost_is_not_listed_twice_after_a_compaction(simulate: Simulate) -> None:
+    """A's entry for t is stored, its response is lost, and the list is written anew. A finds its entry there."""
+    simulation = simulate([Append("t", "p")], [Delete("s")], before=[Append("s", "a")])
+    simulation.reach("0.0", "save sessions-of:u")
+    simulation.step("0.0", Fault.RESPONSE_LOST)
+    simulation.complete("1.0")
+    while any(call.by == "1.0" for call in simulation.schedule.parked):
+        simulation.step("1.0")
+    compacted = str(simulation.dapr.values()["sessions-of:u"])
+    assert "'s'" not in compacted
+    assert simulation.complete("0.0").error is None
+    assert str(simulation.dapr.values()["sessions-of:u"]).count("session_id") == 1
+    assert simulation.request(ListSessions("t")).result == ["t"]
+    settled(simulation, "t")
+
+
+def test_a_compaction_leaves_a_frozen_list_alone(simulate: Simulate) -> None:
+    """E has frozen the list when the compaction after D writes it. The erase goes on with the list that it froze."""
+    simulation = simulate([Delete("s")], [Erase("t")], before=[Append("s", "a"), Append("t", "b")])
+    simulation.complete("0.0")
+    simulation.reach("0.0", "save sessions-of:u")
+    simulation.reach("1.0", "save session:t")
+    simulation.complete("1.0")
+    assert settled(simulation, "t").deleted

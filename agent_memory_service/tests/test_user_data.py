@@ -3,6 +3,12 @@
 import asyncio
 import json
 
+import httpx
+import pytest
+
+import list_compaction
+from list_compaction import COMPACT_AFTER
+from tests.fake_clients import Fault
 from tests.fake_time import run
 from tests.service_under_test import Service
 
@@ -152,5 +158,68 @@ def test_an_id_that_is_not_utf8_in_a_path_is_refused(service: Service) -> None:
     async def scenario() -> None:
         for path in ("/memories/%ff", "/memories/a%fe", "/conversations/%ff", "/memories/%EF%BF%BD"):
             assert (await service.http.get(path)).status_code == 422
+
+    run(scenario())
+
+
+def test_a_list_stays_cheap_after_many_deletions(service: Service) -> None:
+    """Of 400 sessions all but 5 are deleted. A list then reads few keys more than it has sessions."""
+    read: list[int] = []
+
+    def see(request: httpx.Request) -> Fault:
+        read.append(len(json.loads(request.content)["keys"]) if request.url.path.endswith("/bulk") else 1)
+        return Fault.NONE
+
+    async def scenario() -> None:
+        for number in range(400):
+            await service.append(f"s{number}", "t", "hello")
+        for number in range(5, 400):
+            await service.http.delete(f"/conversations/s{number}?user_id=u")
+        await asyncio.sleep(60)
+        service.sidecar.faults = see
+        listed = (await service.http.get("/memories/u/conversations?limit=5")).json()["conversations"]
+        assert [item["session_id"] for item in listed] == [f"s{number}" for number in range(4, -1, -1)]
+        assert sum(read) < 2 * COMPACT_AFTER
+
+    run(scenario())
+
+
+def test_a_reader_that_meets_dead_entries_removes_them(service: Service) -> None:
+    """Another process deleted the sessions. The first list removes most of them, and the next is cheap."""
+
+    async def scenario() -> None:
+        for number in range(400):
+            await service.append(f"s{number}", "t", "hello")
+        for number in range(5, 400):
+            service.dapr.seed(f"session:s{number}", {"history": [], "epoch": "a", "deleted": True})
+        service.dapr.calls.clear()
+        for most_calls in (100, 12):
+            service.dapr.calls.clear()
+            listed = (await service.http.get("/memories/u/conversations?limit=5")).json()["conversations"]
+            assert [item["session_id"] for item in listed] == [f"s{number}" for number in range(4, -1, -1)]
+            assert service.dapr.calls["bulk"] < most_calls
+            await asyncio.sleep(60)
+
+    run(scenario())
+
+
+def test_an_export_is_whole_if_the_list_is_written_anew_meanwhile(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dead entries are removed between two parts of the list. Every session is exported once."""
+    monkeypatch.setattr(list_compaction, "COMPACT_AFTER", 9)
+    monkeypatch.setattr(list_compaction, "LEAST_SHARE", 20)
+
+    async def scenario() -> None:
+        for number in range(150):
+            await service.append(f"s{number}", "t", "hello")
+        epoch = service.dapr.value("sessions-of:u")["epoch"]  # type: ignore[index, call-overload]
+        for number in range(8):
+            await service.http.delete(f"/conversations/s{number}")
+        service.dapr.seed("session:s149", {"history": [], "epoch": "a", "deleted": True})
+        export = (await service.http.get("/memories/u/export")).json()
+        assert service.dapr.value("sessions-of:u")["epoch"] != epoch  # type: ignore[index, call-overload]
+        exported = [session["session_id"] for session in export["conversations"]]
+        assert exported == [f"s{number}" for number in range(148, 7, -1)]
 
     run(scenario())
