@@ -91,8 +91,8 @@ CHAT = Part(
         "models memory_models agent.context agent.offline_replies agent.prompts identity.users turn.session_ids"
     ),
     wire=names(
-        "agent.provider bounded_http callbacks http_clients identity.authentication identity.issuer_documents llm.client"
-        " llm.transport main memory_client"
+        "agent.provider bounded_http callbacks http_clients identity.authentication identity.issuer_documents"
+        " llm.client llm.transport main memory_client"
     ),
     without=names("tests"),
 )

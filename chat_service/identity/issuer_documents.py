@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic_core import from_json
 
+from http_clients import no_cookies
 from identity.signing_keys import InvalidKeySet, KeySet
 from identity.trusted_issuer import TrustedIssuer
 from identity_settings import LOCAL_HOSTS, is_safe_url
@@ -33,6 +34,7 @@ def open_issuer_http(issuer: TrustedIssuer, transport: httpx.AsyncBaseTransport 
         timeout=FETCH_TIMEOUT_SECONDS,
         limits=httpx.Limits(max_keepalive_connections=0),
         follow_redirects=False,
+        cookies=no_cookies(),
         trust_env=urlsplit(issuer.url).hostname not in LOCAL_HOSTS,
         transport=transport,
     )

@@ -295,7 +295,7 @@ def test_page_of_limits_is_true(value: str, name: str, tests: str) -> None:
     limit = getattr(importlib.import_module(module), constant) if module else getattr(Settings(), constant.lower())
     assert float(value.replace(",", "")) == limit
     named = re.findall(r"test_\w+", tests)
-    sources = [path.read_text(encoding="utf-8") for path in [*Path(__file__).parent.glob("test_*.py"), MAIN_TESTS]]
+    sources = [path.read_text(encoding="utf-8") for path in [*Path(__file__).parent.rglob("test_*.py"), MAIN_TESTS]]
     assert named
     for test in named:
         assert any(f"def {test}(" in source for source in sources), test

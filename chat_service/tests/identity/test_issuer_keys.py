@@ -215,12 +215,12 @@ async def test_unusable_key_set_keeps_the_known_keys(
 
 
 async def test_endless_document_is_cut(issuer: OpenIdIssuer, keys: IssuerKeys) -> None:
-    """A document that never ends is given up at the limit, not held in memory."""
+    """A document that is too long is given up at the limit, not held in memory."""
     sent = 0
 
     async def endless() -> AsyncIterator[bytes]:
         nonlocal sent
-        while True:
+        while sent < 3 * MAX_DOCUMENT_BYTES:
             sent += 65_536
             yield b" " * 65_536
 
@@ -231,6 +231,19 @@ async def test_endless_document_is_cut(issuer: OpenIdIssuer, keys: IssuerKeys) -
     with pytest.raises(IssuerUnavailable):
         await keys.find("k1", "RS256")
     assert sent <= MAX_DOCUMENT_BYTES + 2 * 65_536
+
+
+async def test_cookies_are_not_kept(issuer: OpenIdIssuer, keys: IssuerKeys) -> None:
+    """What an issuer sets as cookies is neither held nor sent back."""
+    sent: list[str | None] = []
+
+    async def answered(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers.get("cookie"))
+        return httpx.Response(200, json=issuer.discovery | {"keys": issuer.keys}, headers={"set-cookie": "a=b"})
+
+    issuer.answer = answered
+    await keys.find("k1", "RS256")
+    assert sent == [None, None]
 
 
 async def test_issuer_that_hangs(

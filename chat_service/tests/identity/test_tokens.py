@@ -363,6 +363,25 @@ async def test_checked_token_is_refused_once_its_key_is_withdrawn(
     await refusal(checker, token)
 
 
+async def test_number_of_remembered_tokens_is_bounded(
+    issuer: OpenIdIssuer, checker: TokenChecker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token that was used longest ago is forgotten first, and checked again when it comes."""
+    checks: list[str] = []
+    decode = jwt.decode
+
+    def counted(token: str, *arguments: Any, **options: Any) -> dict[str, Any]:
+        checks.append(token)
+        return decode(token, *arguments, **options)
+
+    monkeypatch.setattr(jwt, "decode", counted)
+    monkeypatch.setattr("identity.tokens.KEPT_TOKENS", 2)
+    one, two, three = (issuer.token(sub=name) for name in ("one", "two", "three"))
+    for token in (one, two, one, three, one, two):
+        await checker.user(token)
+    assert checks == [one, two, three, two]
+
+
 async def test_tokens_with_equal_beginnings_are_not_confused(issuer: OpenIdIssuer, checker: TokenChecker) -> None:
     """What is remembered of a token says nothing about a token with another signature or other claims."""
     ada, bob = issuer.token(sub="ada"), issuer.token(sub="bob")
