@@ -10,10 +10,10 @@ Target = Literal["chat", "memory"]
 class Row:
     """One kind of request, and the statuses that Ada, to whom the session belongs, Bob, and an unknown caller get.
 
-    `path` and `body` may hold names in braces: session, derived (the session of Ada's key), ada and bob (user ids),
-    and me (the caller's user id). To the chat service the callers show their tokens. To the memory service, which is
-    called as the chat service calls it, `me` is the user in whose name the chat service calls; the unknown caller has
-    no APP_API_TOKEN.
+    `path` and `body` may hold names in braces: session and its epoch, derived (the session of Ada's key), ada and bob
+    (user ids), and me (the caller's user id). To the chat service the callers show their tokens. To the memory service,
+    which is called as the chat service calls it, `me` is the user in whose name the chat service calls; the unknown
+    caller has no APP_API_TOKEN.
     """
 
     what: str
@@ -67,6 +67,7 @@ def _append(turn_id: str) -> dict[str, object]:
 
 
 SESSION = "/conversations/{session}"
+SUMMARY: dict[str, object] = {"text": "In the name of {me}.", "through": 2, "epoch": "{epoch}"}
 OWNED = (200, 403, 401)
 
 ROWS = [
@@ -78,6 +79,7 @@ ROWS = [
     Row("a turn by its id", "memory", "GET", f"{SESSION}?turn_id=turn-1&user_id={{me}}", OWNED),
     Row("a new turn", "memory", "POST", f"{SESSION}/turns", (201, 403, 401), _append("turn-2")),
     Row("a turn that Ada has stored", "memory", "POST", f"{SESSION}/turns", OWNED, _append("turn-1")),
+    Row("a summary", "memory", "PUT", f"{SESSION}/summary?user_id={{me}}", OWNED, SUMMARY),
     Row("delete the session", "memory", "DELETE", f"{SESSION}?user_id={{me}}", (204, 403, 401)),
 ]
 """In this order: the last row deletes the session."""
