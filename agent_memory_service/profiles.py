@@ -55,11 +55,17 @@ class Profiles:
         return await self._compare_and_swap(user_id, changed) or default
 
     async def erase(self, user_id: str) -> None:
-        """Write a tombstone over the profile, also over an absent one: a write in flight then fails on the etag.
+        """Write a tombstone over whatever is there, also over a tombstone: a write in flight then fails on the etag.
 
         Raises StoreConflict and StoreUnavailable.
         """
-        await self._compare_and_swap(user_id, lambda _: TOMBSTONE)
+        key = user_key(user_id)
+
+        async def attempt() -> None:
+            stored = await self._state.get(key)
+            await self._state.save(key, TOMBSTONE, stored.etag if stored else ABSENT)
+
+        await retry_until_written(self._locks.of(key), attempt)
 
     async def erase_unchanged(self, user_id: str, etag: str | None) -> None:
         """Erase the profile if it still has this etag; None: if there still is none.

@@ -26,8 +26,11 @@ TUTORIAL_EPOCH = "0"
 
 REMEMBERED_EPOCH_SECONDS = 10
 """How long a head remembers a replaced epoch, in seconds: longer than the deadline of the replace that began it."""
+REMEMBERED_PAGES_SECONDS = 180
+"""How long a head remembers a replaced epoch with pages, in seconds: until its first scheduled sweep has removed them.
+That sweep comes within two minutes and a pass of the worker."""
 MAX_REMEMBERED_EPOCHS = 64
-"""Replaced epochs that a head remembers at most: 1 KB of it."""
+"""Replaced epochs that a head remembers at most: 2 KB of it."""
 
 _HEAD_FIELDS = {
     *("history", "sealed", "epoch", "largest_page", "announced", "epochs", "deleted"),
@@ -43,10 +46,11 @@ class RetiredEpoch(NamedTuple):
 
 
 class PastEpoch(NamedTuple):
-    """An epoch that was replaced, and when, in seconds since 1970."""
+    """An epoch that was replaced, when, in seconds since 1970, and the most pages that it had then."""
 
     epoch: str
     at: int
+    pages: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,11 @@ class Head:
         """This head's epoch with the pages that it may have; empty if it has none."""
         return (RetiredEpoch(self.epoch, self.announced),) if self.announced else ()
 
+    @property
+    def replaced_pages(self) -> tuple[RetiredEpoch, ...]:
+        """The epochs that were replaced lately, with the pages that may not be swept yet."""
+        return tuple(RetiredEpoch(past.epoch, past.pages) for past in self.past_epochs if past.pages)
+
 
 @dataclass(frozen=True, slots=True)
 class Write:
@@ -118,7 +127,7 @@ def parse(document: Document) -> Head:
         epoch=cast(str, document.get("epoch", TUTORIAL_EPOCH)),
         announced=_announced(cast(int | None, document.get("announced")), sealed, len(history), deleted),
         largest_page_bytes=_largest_page_bytes(document.get("largest_page"), sealed),
-        past_epochs=tuple(PastEpoch(*item) for item in cast(list[tuple[str, int]], document.get("epochs", []))),
+        past_epochs=tuple(PastEpoch(*item) for item in cast(list[tuple[str, int, int]], document.get("epochs", []))),
         recent_ids=cast(str, document.get("turns", recent_ids.EMPTY)),
         marks=tuple(Mark(*item) for item in cast(list[tuple[int, int]], document.get("marks", []))),
         spilled_until=cast(int, document.get("spilled_until", 0)),
@@ -164,7 +173,7 @@ def document(head: Head) -> Document:
     if head.largest_page_bytes:
         stored["largest_page"] = [head.sealed, head.largest_page_bytes]
     if head.past_epochs:
-        stored["epochs"] = [[epoch, at] for epoch, at in head.past_epochs]
+        stored["epochs"] = [list(past) for past in head.past_epochs]
     if head.recent_ids != recent_ids.EMPTY:
         stored["turns"] = head.recent_ids
     if head.marks:
@@ -280,13 +289,17 @@ def oldest_pages(key: str, head: Head, count: int) -> list[tuple[str, Document]]
 
 def replacement(head: Head | None, entries: Sequence[Entry], fields: Document, now: float) -> Head:
     """Return the head of a new epoch that has all of `entries`. Later appends move them to pages."""
-    past = (*head.past_epochs, PastEpoch(head.epoch, int(now))) if head else ()
+    past = (*head.past_epochs, PastEpoch(head.epoch, int(now), head.announced)) if head else ()
     return Head(history=entries, epoch=new_epoch(), past_epochs=_remembered(past, now), fields=fields)
 
 
 def _remembered(past: tuple[PastEpoch, ...], now: float) -> tuple[PastEpoch, ...]:
     """Return the past epochs that a head still remembers."""
-    return tuple(epoch for epoch in past if epoch.at > now - REMEMBERED_EPOCH_SECONDS)[-MAX_REMEMBERED_EPOCHS:]
+
+    def seconds(epoch: PastEpoch) -> int:
+        return REMEMBERED_PAGES_SECONDS if epoch.pages else REMEMBERED_EPOCH_SECONDS
+
+    return tuple(epoch for epoch in past if epoch.at > now - seconds(epoch))[-MAX_REMEMBERED_EPOCHS:]
 
 
 def rewritten_list(entries: Sequence[Entry]) -> Head:

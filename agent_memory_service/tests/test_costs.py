@@ -11,7 +11,7 @@ from tests.service_under_test import Service
 
 CYCLES = 3
 """Seal cycles that are measured: whole ones, so that every measurement has the same number of pages."""
-SWEPT_SECONDS = 60
+SWEPT_SECONDS = 200
 """Seconds after which the pages of a replaced epoch, and its name in the head, are gone."""
 TURN_SECONDS = 20
 """Time between two turns: an ordinary rate, at which the head alone remembers the window of repeats."""

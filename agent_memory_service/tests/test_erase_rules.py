@@ -76,10 +76,13 @@ def test_a_profile_change_in_flight_does_not_bring_an_erased_profile_back(simula
     settled(simulation)
 
 
+@pytest.mark.parametrize("before", [[], [Erase("s")]])
 @pytest.mark.parametrize("write", [Initialize("s"), ChangeGoal("s", goal="secret")])
-def test_a_first_profile_that_lands_after_an_erase_is_refused(simulate: Simulate, write: Operation) -> None:
-    """P writes the first profile and gets no response. E erases the absent profile, then P's write lands."""
-    simulation = simulate([write], [Erase("s")])
+def test_a_profile_that_lands_after_an_erase_is_refused(
+    simulate: Simulate, write: Operation, before: list[Operation]
+) -> None:
+    """P writes a profile and gets no response. E erases what is absent or erased already, then P's write lands."""
+    simulation = simulate([write], [Erase("s")], before=before)
     simulation.reach("0.0", "save user:u")
     simulation.step("0.0", Fault.LATE)
     simulation.crash(0)

@@ -1,12 +1,14 @@
 """What a sweep must remove: pages of dead or late writers, and never the pages of a log in use."""
 
+import pytest
+
 from tests.fake_clients import Fault
 from tests.fake_wire import JSON
 from tests.read_workload import Read
 from tests.rules_harness import Simulate, settled
 from tests.simulation import Simulation
 from tests.user_workload import Erase, ListSessions
-from tests.workload import Append, Delete, Replace
+from tests.workload import Append, Delete, Operation, Replace
 
 OLD: JSON = {
     "history": [{"role": "user", "content": f"old {number}", "timestamp": "2025-04-07"} for number in range(9)]
@@ -48,6 +50,19 @@ def test_a_delete_soon_after_a_replace_is_swept_and_expires(simulate: Simulate) 
     simulation = simulate([Replace("s", "X"), Delete("s")], before=before)
     simulation.complete("0.0")
     simulation.complete("0.1")
+    assert settled(simulation).deleted
+
+
+@pytest.mark.parametrize("ending", [Delete("s"), Erase("s")])
+def test_what_was_replaced_just_before_is_gone_at_once(simulate: Simulate, ending: Operation) -> None:
+    """A replace leaves its pages to the due list. A delete or an erase that follows removes them before it returns."""
+    filled: list[Operation] = [Append("s", "a", size=3), Append("s", "b", size=3)]
+    before = [*filled, Replace("s", "X"), Append("s", "c"), Replace("s", "Y")]
+    simulation = simulate([ending], before=before)
+    epochs = {page.rsplit(":", 2)[1] for page in pages_of(simulation, "s")}
+    assert len(epochs) == 2
+    assert simulation.complete("0.0").error is None
+    assert pages_of(simulation, "s") == []
     assert settled(simulation).deleted
 
 
