@@ -6,12 +6,21 @@ STORE names a folder of `components/`, for example sqlite. Without it, `componen
 prevents the start, nothing is started and one line says what and what to do.
 """
 
-import signal
 import sys
 
 if __name__ == "__main__":
-    # Before the longer imports: until the services are started, Ctrl-C ends this process without a stack trace.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # Until the services are started Ctrl-C ends this process without a stack trace. So every longer import comes later:
+    # `make` starts Python with -S, which leaves out the import of `site`, the longest one.
+    try:
+        import signal
+
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    if sys.flags.no_site:
+        import site
+
+        site.main()
     from launcher.main import main
 
     mode, *stores = sys.argv[1:] or ["auto"]

@@ -36,9 +36,7 @@ def main(mode: str, store: str | None) -> int:
     print(f"Starting with Dapr; the state store is the one in {folder.relative_to(ROOT)}/. {DAPR_LOGS}", flush=True)
     without_network = not has_multicast()
     if without_network:
-        print(
-            "There is no network: Dapr's sidecars find each other by the file .dapr-names.db, not by mDNS.", flush=True
-        )
+        print("There is no network for mDNS: Dapr's sidecars find each other by the file .dapr-names.db.", flush=True)
     file = run_file(folder, resolve_by_file=without_network)
     environment = ADDRESS_WITHOUT_NETWORK if without_network else {}
     return supervise(["dapr", "run", "-f", str(file)], environment, ReadyPrinter(apps, DAPR_LOGS))
