@@ -11,29 +11,32 @@ PIN := uv pip compile --quiet --universal --python-version 3.11 --generate-hashe
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
+# .venv/ready holds the folder that .venv was made in: its commands name that folder, and work nowhere else.
 .PHONY: setup
 setup: .venv/ready ## install everything into .venv
+	@made=$$(cat .venv/ready); here=$$(cd -P .venv && pwd); test -z "$$made" || test "$$made" = "$$here" || { \
+		echo "make: .venv was made as $$made and does not work as $$here: run rm -r .venv, then make setup" >&2; exit 1; }
 
 .venv/ready: requirements.txt local_sidecar/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.11 setup")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e local_sidecar
-	@touch $@
+	@(cd -P .venv && pwd) >$@
 
 .PHONY: run run-dapr run-local
 run: setup ## start both services, with Dapr if it is installed (STORE=sqlite: the store of components/sqlite)
-	@$(BIN)/python start.py auto $(STORE)
+	@$(BIN)/python -S start.py auto $(STORE)
 run-dapr: setup ## start both services with Dapr and Redis
-	@$(BIN)/python start.py dapr $(STORE)
+	@$(BIN)/python -S start.py dapr $(STORE)
 run-local: setup ## start both services with the local sidecar
-	@$(BIN)/python start.py local $(STORE)
+	@$(BIN)/python -S start.py local $(STORE)
 
 .PHONY: check
 check: setup ## check lint, format and strict types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy start.py
+	$(BIN)/mypy start.py launcher
 	@for folder in $(SERVICES) local_sidecar harness tests bench; do \
 		echo "mypy $$folder"; (cd $$folder && ../$(BIN)/mypy --config-file ../pyproject.toml .) || exit 1; \
 	done

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import uvloop
 
-from local_sidecar.components import ResourcesError, load_resources
+from local_sidecar.components import ResourcesError, dapr_only_note, load_resources
 from local_sidecar.multi_app.runner import run_file
 from local_sidecar.sidecar import Options, StartError, serve
 from local_sidecar.state_components import state_components
@@ -52,7 +52,7 @@ def _sidecar(arguments: list[str]) -> int:
     try:
         resources = load_resources(given.resources_path, given.app_id)
         stores = state_components(resources)
-        for note in resources.notes:
+        for note in (*([] if given.started_by_run else map(dapr_only_note, resources.dapr_only)), *resources.notes):
             print(f"local-sidecar: {note}", file=sys.stderr)
         uvloop.run(serve(Options(given.app_id, given.app_port or None, given.dapr_http_port, stores, state_path)))
     except (ResourcesError, StartError) as error:
@@ -68,6 +68,7 @@ def _sidecar_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dapr-http-port", type=_port, default=DEFAULT_HTTP_PORT)
     parser.add_argument("--resources-path", type=Path, action="append", default=[], help="may be repeated")
     parser.add_argument("--state-path", type=Path, help="the SQLite file (default .local/state.db)")
+    parser.add_argument("--started-by-run", action="store_true", help=argparse.SUPPRESS)
     for flag in IGNORED_FLAGS:
         parser.add_argument(f"--{flag}", nargs="?", help=argparse.SUPPRESS)
     return parser

@@ -49,10 +49,11 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """The components of one app, and notes for the person who starts the sidecar."""
+    """The components of one app, notes for the person who starts the sidecar, and the files that are for Dapr only."""
 
     components: list[Component] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    dapr_only: list[str] = field(default_factory=list)
 
 
 def load_resources(folders: list[Path], app_id: str) -> Resources:
@@ -70,11 +71,16 @@ def load_resources(folders: list[Path], app_id: str) -> Resources:
     return resources
 
 
+def dapr_only_note(file: str) -> str:
+    """Return what is printed about a file that only Dapr uses. It must not read like a fault."""
+    return f"{file} is for Dapr; the local sidecar works without it"
+
+
 def _load_file(resources: Resources, file: Path, app_id: str) -> None:
     for document in _documents(resources, file):
         kind, scopes = document.get("kind"), document.get("scopes")
         if kind == "Resiliency":
-            resources.notes.append(f"{_shown(file)}: resiliency policies are not honoured here, only by Dapr itself")
+            resources.dapr_only.append(_shown(file))
         in_scope = not isinstance(scopes, list) or not scopes or app_id in scopes
         if kind == "Component" and in_scope:
             component = _component(document, file)

@@ -72,9 +72,14 @@ class Child:
 
     def _print(self, lines: list[bytes]) -> None:
         prefix = f"== {self.name} == ".encode()
-        with contextlib.suppress(BrokenPipeError):  # the terminal is gone; the apps go on
-            sys.stdout.buffer.write(b"".join(prefix + line + b"\n" for line in lines))
-            sys.stdout.buffer.flush()
+        write(b"".join(prefix + line + b"\n" for line in lines))
+
+
+def write(output: bytes) -> None:
+    """Print at once. If the terminal or the reader is gone, nothing is printed and the apps go on."""
+    with contextlib.suppress(OSError):
+        sys.stdout.buffer.write(output)
+        sys.stdout.buffer.flush()
 
 
 def _die_with_runner() -> None:

@@ -7,7 +7,8 @@ import socket
 import sys
 from pathlib import Path
 
-from local_sidecar.multi_app.processes import Child
+from local_sidecar.components import ResourcesError, dapr_only_note, load_resources
+from local_sidecar.multi_app.processes import Child, write
 from local_sidecar.multi_app.run_file import App, RunFileError, read_run_file
 
 HOST = "127.0.0.1"
@@ -29,11 +30,18 @@ def run_file(given: Path) -> int:
     try:
         file, apps = read_run_file(given)
         _check_ports(apps)
+        for file_name in _dapr_only(apps):
+            write(f"local-sidecar: {dapr_only_note(file_name)}\n".encode())
         asyncio.run(_run(file, apps))
-    except (RunFileError, RunFailed) as error:
+    except (ResourcesError, RunFileError, RunFailed) as error:
         print(f"local-sidecar: {error}", file=sys.stderr, flush=True)
         return 1
     return 0
+
+
+def _dapr_only(apps: list[App]) -> list[str]:
+    """The files that are for Dapr only, each once: apps share their folders. Raises ResourcesError."""
+    return list(dict.fromkeys(file for app in apps for file in load_resources(app.resources, app.app_id).dapr_only))
 
 
 async def _run(file: Path, apps: list[App]) -> None:
@@ -45,7 +53,7 @@ async def _run(file: Path, apps: list[App]) -> None:
     try:
         await work
     except asyncio.CancelledError:
-        print("local-sidecar: stopping", flush=True)
+        write(b"local-sidecar: stopping\n")
     finally:
         for number in STOP_SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, _kill_all, children)
@@ -92,6 +100,7 @@ async def _start(
 
 def _sidecar_command(file: Path, app: App) -> list[str]:
     command = [sys.executable, "-m", "local_sidecar", "--app-id", app.app_id, "--dapr-http-port", str(app.http_port)]
+    command += ["--started-by-run"]
     command += ["--app-port", str(app.app_port)] if app.app_port else []
     for folder in app.resources:
         command += ["--resources-path", str(folder)]
