@@ -6,21 +6,27 @@ bulk reads of the process share one number of such bytes.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import islice
 
 from dapr_state import BulkRead, DaprState
 from errors import Overloaded
 
 PART_BYTES = 2 * 1024 * 1024
-"""Bytes that one bulk read aims at. Half of it or twice it takes as long for each byte; a sidecar needs several times
-the bytes of a response."""
-FIRST_KEYS = 8
-"""Keys of the first bulk read of an operation, when nothing is known about the sizes: the pages of 100 messages."""
-MAX_KEYS = 64
-"""Most keys in one bulk read. With more, a call costs no less for each key (docs/benchmarks.md)."""
-MAX_UNDER_WAY_BYTES = 96 * 1024 * 1024
-"""Most bytes that all bulk reads under way may return, if all documents are as large as they may be: MAX_KEYS pages."""
+"""Bytes that one bulk read aims at. A sidecar takes several times as much memory, and a tenth of a second if it is
+busy; then it has time for others."""
+MAX_CALL_BYTES = 16 * 1024 * 1024
+"""Most bytes that one bulk read may return if all its documents are as large as they may be."""
+MAX_UNDER_WAY_BYTES = 3 * MAX_CALL_BYTES
+"""The same for all bulk reads under way. A sidecar takes several times as much memory."""
+FIRST_KEYS = 4
+"""Keys of the first bulk read of an operation, unless all documents are known to be small."""
+MAX_KEYS = 200
+"""Most keys in one bulk read: half a megabyte of pages if the messages are short."""
+READS_AT_ONCE = 4
+"""Most bulk reads of one operation at the same time, as long as they return PART_BYTES together."""
 MAX_WAIT_SECONDS = 10.0
 """How long a bulk read waits for its share, in seconds: as long as the slowest bulk read before it may take."""
 
@@ -37,26 +43,28 @@ class BulkReads:
 
         While the caller uses one part the next one is read. Raises Overloaded and what `DaprState.get_bulk` raises.
         """
-        most = min(MAX_KEYS, MAX_UNDER_WAY_BYTES // largest_bytes)
-        reading = self._start(keys[: min(FIRST_KEYS, most)], largest_bytes)
-        at = 0
+        left = iter(keys)
+        most = max(1, min(MAX_KEYS, MAX_CALL_BYTES // largest_bytes))
+        count = min(most, max(FIRST_KEYS, PART_BYTES // largest_bytes))
+        reading = deque(self._start(left, count, 1, largest_bytes))
         try:
-            while reading is not None:
-                read = await reading
-                count = len(read.documents)
-                at += count
-                mean = max(1, read.size_bytes // count)
-                following = keys[at : at + max(1, min(2 * count, PART_BYTES // mean, most))]
-                reading = self._start(following, largest_bytes)
+            while reading:
+                read = await reading[0]
+                reading.popleft()
+                mean = max(1, read.size_bytes // len(read.documents))
+                count = max(1, min(2 * len(read.documents), PART_BYTES // mean, most))
+                at_once = max(1, min(READS_AT_ONCE, PART_BYTES // (count * mean)))
+                reading += self._start(left, count, at_once - len(reading), largest_bytes)
                 yield read
         finally:
-            if reading is not None:
-                reading.cancel()
-                await asyncio.gather(reading, return_exceptions=True)
+            for task in reading:
+                task.cancel()
+            await asyncio.gather(*reading, return_exceptions=True)
 
-    def _start(self, keys: Sequence[str], largest_bytes: int) -> asyncio.Task[BulkRead] | None:
-        """Start to read one part; None without keys."""
-        return asyncio.create_task(self._read(keys, largest_bytes)) if keys else None
+    def _start(self, left: Iterator[str], count: int, reads: int, largest_bytes: int) -> list[asyncio.Task[BulkRead]]:
+        """Start some reads of the next `count` keys each, as long as there are keys."""
+        parts = (list(islice(left, count)) for _ in range(reads))
+        return [asyncio.create_task(self._read(part, largest_bytes)) for part in parts if part]
 
     async def _read(self, keys: Sequence[str], largest_bytes: int) -> BulkRead:
         async with self._budget.reserved(len(keys) * largest_bytes):

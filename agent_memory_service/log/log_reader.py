@@ -23,8 +23,8 @@ READ_ATTEMPTS = 10
 LARGEST_HEAD_BYTES = 4 * 1024 * 1024
 """Largest head, in bytes: no request to Dapr, and so no document, is larger."""
 LARGEST_PAGE_BYTES = page_plan.PAGE_ENTRIES * 120_000
-"""Largest page, in bytes, of messages of the longest length (MAX_ENTRY_BYTES). The tutorial's documents may have longer
-ones, but such a document makes 4 MiB of pages at most."""
+"""Largest page, in bytes, of a head that does not know it: messages of the longest length (MAX_ENTRY_BYTES). Documents
+of the tutorial's code may have longer ones, but each of them makes 4 MiB of pages at most."""
 
 Span: TypeAlias = Callable[[Head], tuple[int, int]]
 """Chooses the entries to read, given the head: the number of the first one, and the number after the last one."""
@@ -128,7 +128,7 @@ class LogReader:
         end_page = -(-min(end, head.sealed) // page_plan.PAGE_ENTRIES)
         keys = [page_key(key, head.epoch, number) for number in range(first_page, end_page)]
         at = first_page * page_plan.PAGE_ENTRIES
-        async with aclosing(self._bulk_reads.parts(keys, LARGEST_PAGE_BYTES)) as reads:
+        async with aclosing(self._bulk_reads.parts(keys, head.largest_page_bytes or LARGEST_PAGE_BYTES)) as reads:
             async for read in reads:
                 found: list[Entry] = []
                 for page in read.documents:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, cast
 
+from pydantic_core import to_json
+
 from documents import JSON, Document, Entry
 from keys import page_key, spilled_id_key
 from log import recent_ids, repeat_window
@@ -28,7 +30,7 @@ MAX_REMEMBERED_EPOCHS = 64
 """Replaced epochs that a head remembers at most: 1 KB of it."""
 
 _HEAD_FIELDS = {
-    *("history", "sealed", "epoch", "announced", "epochs", "deleted"),
+    *("history", "sealed", "epoch", "largest_page", "announced", "epochs", "deleted"),
     *("turns", "marks", "spilled_until", "was"),
 }
 
@@ -52,7 +54,8 @@ class Head:
     """The head of a log.
 
     `history` has the newest entries; `sealed` counts the entries in pages. `announced` is the number of pages of this
-    epoch that may be in the store: nobody writes a page before a head has announced it. `past_epochs` (stored as
+    epoch that may be in the store: nobody writes a page before a head has announced it. `largest_page_bytes` is the
+    size of the largest page as JSON, 0 if it is unknown: readers bound their reads with it. `past_epochs` (stored as
     `epochs`) names the epochs that were replaced lately, each with its time. `recent_ids` (stored as `turns`) has the
     entry ids of the last appends; `marks` and `spilled_until` are about older ones (repeat_window.py). A `deleted` head
     is a tombstone. `fields` belong to the user of the log.
@@ -65,6 +68,7 @@ class Head:
     sealed: int = 0
     epoch: str = TUTORIAL_EPOCH
     announced: int = 0
+    largest_page_bytes: int = 0
     past_epochs: tuple[PastEpoch, ...] = ()
     recent_ids: str = recent_ids.EMPTY
     marks: tuple[Mark, ...] = ()
@@ -113,6 +117,7 @@ def parse(document: Document) -> Head:
         sealed=sealed,
         epoch=cast(str, document.get("epoch", TUTORIAL_EPOCH)),
         announced=_announced(cast(int | None, document.get("announced")), sealed, len(history), deleted),
+        largest_page_bytes=_largest_page_bytes(document.get("largest_page"), sealed),
         past_epochs=tuple(PastEpoch(*item) for item in cast(list[tuple[str, int]], document.get("epochs", []))),
         recent_ids=cast(str, document.get("turns", recent_ids.EMPTY)),
         marks=tuple(Mark(*item) for item in cast(list[tuple[int, int]], document.get("marks", []))),
@@ -121,6 +126,16 @@ def parse(document: Document) -> Head:
         deleted=deleted,
         fields={name: value for name, value in document.items() if name not in _HEAD_FIELDS},
     )
+
+
+def _largest_page_bytes(stored: JSON, sealed: int) -> int:
+    """Return the size of the largest page of a stored head, 0 if it is unknown.
+
+    It is stored with the number of sealed entries that it is about: this service's first version does not know it,
+    seals more entries and leaves it as it is.
+    """
+    about, largest = cast(tuple[int, int], stored or (0, 0))
+    return largest if about == sealed else 0
 
 
 def _announced(stored: int | None, sealed: int, in_head: int, deleted: bool) -> int:
@@ -146,6 +161,8 @@ def document(head: Head) -> Document:
         "epoch": head.epoch,
         "announced": head.announced,
     }
+    if head.largest_page_bytes:
+        stored["largest_page"] = [head.sealed, head.largest_page_bytes]
     if head.past_epochs:
         stored["epochs"] = [[epoch, at] for epoch, at in head.past_epochs]
     if head.recent_ids != recent_ids.EMPTY:
@@ -216,8 +233,16 @@ def sealing_write(key: str, before: Head, grown: Head) -> Write:
     needed = grown.sealed // PAGE_ENTRIES + count
     if count and needed > before.announced:
         return Write(replace(before, announced=needed), announces=True)
-    left = without_pages(grown, count)
-    return Write(replace(left, announced=max(before.announced, _pages_soon(left))), oldest_pages(key, grown, count))
+    pages = oldest_pages(key, grown, count)
+    left = replace(without_pages(grown, count), largest_page_bytes=_largest_with(grown, pages))
+    return Write(replace(left, announced=max(before.announced, _pages_soon(left))), pages)
+
+
+def _largest_with(head: Head, pages: Sequence[tuple[str, Document]]) -> int:
+    """Return the size of the largest page after these pages were added, 0 if that of the older ones is unknown."""
+    if head.sealed and not head.largest_page_bytes:
+        return 0
+    return max([head.largest_page_bytes, *(len(to_json(page)) for _, page in pages)])
 
 
 def _pages_soon(head: Head) -> int:
