@@ -15,8 +15,8 @@ SWEPT_SECONDS = 60
 """Seconds after which the pages of a replaced epoch, and its name in the head, are gone."""
 TURN_SECONDS = 20
 """Time between two turns: an ordinary rate, at which the head alone remembers the window of repeats."""
-NUMBERS_GROW_BYTES = 8
-"""Bytes that a call may grow: `sealed` and the page's key have more digits at 10,000 messages."""
+NUMBERS_GROW_BYTES = 10
+"""Bytes that a call may grow: `sealed`, `largest_page` and the page's key have more digits at 10,000 messages."""
 
 
 async def steady(service: Service, messages: int) -> int:
