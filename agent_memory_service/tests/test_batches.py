@@ -106,6 +106,17 @@ def test_a_refusal_counts_only_if_what_it_rests_on_was_written(kind: StoreKind) 
     assert simulation.records["2.0"].error is None
 
 
+def test_a_lost_race_is_no_failure_in_the_log(kind: StoreKind, caplog: pytest.LogCaptureFixture) -> None:
+    """Two replicas create a session. PostgreSQL refuses the second creation with 500; that is no failing store."""
+    simulation = Simulation([[Append("s", "p")], [Append("s", "q")]], replicas=2, kind=kind)
+    simulation.reach("0.0", "save session:s")
+    simulation.reach("1.0", "save session:s")
+    simulation.finish()
+    simulation.close()
+    assert [record.error for record in simulation.records.values()] == [None, None]
+    assert not [record for record in caplog.records if record.name == "agent_memory_service.state"]
+
+
 @given(st.integers(0, 200), st.integers(1, HEAD_MIN_ENTRIES))
 def test_only_what_was_read_is_sealed(length: int, new: int) -> None:
     """Sealed pages have no entry of the append itself, and the head keeps the newest entries."""

@@ -47,11 +47,11 @@ def test_deleting_frees_space(service: Service, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/conversations/s?user_id=v", "/memories/v"])
 def test_space_is_freed_of_ones_own_only(service: Service, path: str) -> None:
-    """Another user's delete on a full store removes nothing."""
+    """Another user's delete on a full store removes nothing, also if the other's list names the session."""
 
     async def scenario() -> None:
         await converse(service, "s")
-        await service.append("theirs", "t", "a", user="v")
+        service.dapr.seed("sessions-of:v", service.dapr.value("sessions-of:u"))
         before = await service.contents("s")
         service.dapr.full = True
         assert (await service.http.delete(path)).status_code in (403, 503)

@@ -113,15 +113,11 @@ class LenientInRaces(Sidecar):
     """A sidecar that reports success to every write while several are under way."""
 
     def __init__(self, dapr: FakeDapr) -> None:
-        super().__init__(dapr, self._fault)
+        super().__init__(dapr)
         self.under_way = 0
-
-    def _fault(self, request: object) -> Fault:
-        return Fault.NONE
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.under_way += 1
-        racing = False
         try:
             await asyncio.sleep(0)
             racing = self.under_way == RACING_WRITES and request.url.path.endswith("/statestore")
@@ -164,6 +160,26 @@ def test_a_store_that_is_down_at_the_start_is_asked_again(fault: Fault) -> None:
         await asyncio.sleep(1.1)
         await probed.memory.readiness.check()
         assert await probed.write_failure() is None
+
+    run(scenario())
+
+
+def test_a_store_that_is_down_is_asked_once_a_second() -> None:
+    """Requests in between fail at once. They do not wait for a store that is known to be down."""
+
+    async def scenario() -> None:
+        probed = Probed()
+        asked: list[httpx.Request] = []
+
+        def down(request: httpx.Request) -> Fault:
+            asked.append(request)
+            return Fault.REQUEST_LOST
+
+        probed.sidecar.faults = down
+        for _ in range(100):
+            assert isinstance(await probed.failure(), StoreUnavailable)
+            await asyncio.sleep(0.05)
+        assert len(asked) <= 5 + 1
 
     run(scenario())
 
