@@ -17,9 +17,10 @@ from errors import Overloaded
 PART_BYTES = 2 * 1024 * 1024
 """Bytes that one bulk read aims at. A sidecar takes several times as much memory, and a tenth of a second if it is
 busy; then it has time for others."""
-MAX_CALL_BYTES = 16 * 1024 * 1024
-"""Most bytes that one bulk read may return if all its documents are as large as they may be."""
-MAX_UNDER_WAY_BYTES = 3 * MAX_CALL_BYTES
+MAX_CALL_BYTES = 32 * 1024 * 1024
+"""Most bytes that one bulk read may return if all its documents are as large as they may be: 8 heads, or 23 pages of an
+unknown size. It comes to that only where many small documents are followed by many of the largest."""
+MAX_UNDER_WAY_BYTES = 2 * MAX_CALL_BYTES
 """The same for all bulk reads under way. A sidecar takes several times as much memory."""
 FIRST_KEYS = 4
 """Keys of the first bulk read of an operation, unless all documents are known to be small."""

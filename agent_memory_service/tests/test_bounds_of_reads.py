@@ -22,7 +22,7 @@ from tests.workload import SETTINGS
 MIB = 1024 * 1024
 LONG, SHORT = 119_000, 100
 """Bytes of a long and of a short message: 12 of either make a page of 1.4 MB, or of 2 KB."""
-UNDER_WAY_BYTES = 48 * MIB
+UNDER_WAY_BYTES = 64 * MIB
 """Most bytes of all bulk reads under way. It is stated here too: it decides how much memory a sidecar takes."""
 MAX_STALL_SECONDS = 60
 """Seconds after which a client that does not receive is cut off."""

@@ -3,11 +3,16 @@
 import asyncio
 from collections import Counter
 
+import httpx
 import pytest
 
+from dapr_state import DELETES_OF_PROCESS_AT_ONCE
+from erasure import SESSIONS_AT_ONCE
 from log import page_plan
+from tests.fake_clients import Sidecar
 from tests.fake_time import run
 from tests.service_under_test import Service
+from tests.workload import memory_over
 
 CYCLES = 3
 """Seal cycles that are measured: whole ones, so that every measurement has the same number of pages."""
@@ -90,5 +95,57 @@ def test_a_whole_read_of_short_messages_takes_few_calls(service: Service) -> Non
         service.dapr.calls.clear()
         assert len(await service.contents("s")) == 2_001
         assert service.dapr.calls == {"get": 1, "bulk": 1}
+
+    run(scenario())
+
+
+def test_replaces_leave_little_to_sweep(service: Service) -> None:
+    """222 replaces by long histories and then a delete: nobody wrote a page, so none is removed and none is due."""
+
+    async def scenario() -> None:
+        entries = [{"role": "user", "content": "c"} for _ in range(1_000)]
+        for _ in range(222):
+            await service.http.post("/conversations/s", json={"history": entries})
+        service.dapr.calls.clear()
+        assert (await service.http.delete("/conversations/s")).status_code == 204
+        assert service.dapr.calls == {"get": 1, "save": 1}
+        assert [key for key in service.dapr.values() if key.startswith("due:")] == []
+
+    run(scenario())
+
+
+def test_an_erase_of_many_sessions_leaves_the_store_to_others(service: Service) -> None:
+    """Few calls are under way at once: within the erase, and in the sweeps of its sessions. No page is read."""
+    under_way = [0]
+    most = [0]
+
+    class Counting(Sidecar):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            under_way[0] += 1
+            most[0] = max(most[0], under_way[0])
+            try:
+                return await super().handle_async_request(request)
+            finally:
+                under_way[0] -= 1
+
+    async def scenario() -> None:
+        for number in range(60):
+            entries = [{"role": "user", "content": "c"} for _ in range(300)]
+            await service.http.post(f"/conversations/s{number}", json={"history": entries})
+            await service.append(f"s{number}", "t", "x")
+        assert len([key for key in service.dapr.values() if key.startswith("session:s0:")]) > 20
+        sidecar = Counting(service.dapr)
+        sidecar.latency_seconds = 0.001
+        memory = memory_over(sidecar, service.dapr.kind)
+        service.dapr.calls.clear()
+        await memory.erasure.erase("u")
+        assert most[0] <= SESSIONS_AT_ONCE + DELETES_OF_PROCESS_AT_ONCE
+        assert service.dapr.calls["bulk"] < 20
+        assert [key for key in service.dapr.values() if key.count(":") == 3] == []
+        most[0] = 0
+        await memory.start()
+        await asyncio.sleep(2 * 60 * 60)
+        assert [key for key in service.dapr.values() if key.startswith("due:")] == ["due:done"]
+        assert 0 < most[0] <= DELETES_OF_PROCESS_AT_ONCE
 
     run(scenario())
