@@ -69,6 +69,7 @@ class DaprWire:
     def __init__(self, transport: SidecarTransport, settings: Settings) -> None:
         self._transport = transport
         self.store = settings.state_store
+        self._sidecar_url = settings.sidecar_url
         self._url = f"{settings.sidecar_url}/v1.0/state/{quote(settings.state_store, safe='')}"
         self._save_url = httpx.URL(self._url)
         self._bulk_url = httpx.URL(f"{self._url}/bulk")
@@ -127,7 +128,8 @@ class DaprWire:
                 await response.aread()
         except (httpx.HTTPError, ClientError, OSError) as error:  # TimeoutError is an OSError
             # The kind of error does not show whether the request was carried out.
-            logger.warning("store call failed: %s %s", method, type(error).__name__)
+            kind, address = type(error).__name__, self._sidecar_url
+            logger.warning("store call failed: %s %s, no response of the sidecar at %s", method, kind, address)
             raise StoreUnavailable from error
         if response.status_code not in expected:
             logger.warning("store call failed: %s %d %s", method, response.status_code, _error_code(response.content))

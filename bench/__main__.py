@@ -24,7 +24,7 @@ from harness.groups import ProcessGroup
 from harness.processes import StartError
 from harness.services import add_model
 from harness.sidecars import Sidecars, sidecars_from_environment
-from harness.tutorial import tutorial_folder, tutorial_has
+from harness.tutorial import tutorial_missing
 
 
 class MissingToolError(Exception):
@@ -36,12 +36,10 @@ def switched_on(name: str) -> bool:
     return os.environ.get(name, "") not in ("", "0")
 
 
-def checked_tutorial() -> Path:
-    """Return the tutorial's folder. Raises MissingToolError when its code is not there."""
-    folder = tutorial_folder()
-    if not tutorial_has("main.py"):
-        raise MissingToolError(f"no tutorial at {folder}: name its folder by TUTORIAL_DIR=PATH")
-    return folder
+def check_tutorial() -> None:
+    """Raise MissingToolError when the tutorial's code is not there."""
+    if missing := tutorial_missing("main.py"):
+        raise MissingToolError(missing)
 
 
 def chosen_sidecars() -> Sidecars:
@@ -59,11 +57,12 @@ def chosen_sidecars() -> Sidecars:
 async def bench(folder: Path) -> None:
     """Start the stand-in model, measure, print."""
     plan = QUICK if switched_on("QUICK") else FULL
-    tutorial, sidecars = checked_tutorial(), chosen_sidecars()
+    check_tutorial()
+    sidecars = chosen_sidecars()
     async with new_client() as client, ProcessGroup(folder) as group:
         model_url = add_model(group)
         await group.start_async()
-        await run(Bench(tutorial, model_url, folder, sidecars, client), plan)
+        await run(Bench(model_url, folder, sidecars, client), plan)
 
 
 async def until_stopped(folder: Path) -> None:

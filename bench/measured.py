@@ -13,9 +13,10 @@ import aiohttp
 from harness.groups import ProcessGroup
 from harness.paths import COMPONENTS
 from harness.processes import READY_SECONDS, StartError
-from harness.services import MEMORY_SERVICE, Launcher, add_service, our_service, tutorial_service
+from harness.services import MEMORY_SERVICE, Launcher, add_service, our_service
 from harness.sidecars import Sidecars
 from harness.system import Replica, System
+from harness.tutorial import tutorial_service
 
 Kind = Literal["tutorial", "ours"]
 
@@ -25,9 +26,8 @@ POLL_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What all systems of a run share. Logs and state are in `folder`, `tutorial` is the folder of its code."""
+    """What all systems of a run share. Logs and state are in `folder`."""
 
-    tutorial: Path
     model_url: str
     folder: Path
     sidecars: Sidecars
@@ -35,7 +35,7 @@ class Bench:
 
     def launcher(self, kind: Kind) -> Launcher:
         """Return how the services of that kind are started."""
-        return our_service if kind == "ours" else tutorial_service(self.tutorial)
+        return our_service if kind == "ours" else tutorial_service
 
     @property
     def sidecars_name(self) -> str:

@@ -20,6 +20,7 @@ from errors import MemoryFailure, MemoryRejection
 from http_clients import BoundedResponses, no_cookies
 from memory_models import AppendedTurn, CallerRule, Conversation, ConversationEntry, MemoryHealth, Profile, Summary
 from settings import Settings
+from sidecar_outage import SidecarOutage
 
 CALL_TIMEOUT_SECONDS = 4.0
 """Time limit of one call, in seconds. The memory service reports a failing store within 3."""
@@ -83,6 +84,7 @@ class MemoryClient:
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
+        self._outage = SidecarOutage(f"{http.base_url.scheme}://{http.base_url.netloc.decode()}")
 
     async def profile(self, user_id: str) -> Profile:
         """The user's profile."""
@@ -111,7 +113,7 @@ class MemoryClient:
             "entries": [{"role": it.role, "content": it.content, "timestamp": it.timestamp} for it in entries],
         }
         path = f"conversations/{_quoted(session_id)}/turns"
-        response = await _checked(self._http.post(path, json=body, headers=trace_context.headers()))
+        response = await self._checked(self._http.post(path, json=body, headers=trace_context.headers()))
         if not isinstance(response, httpx.Response):  # the tutorial's mock, which has a status and nothing else
             return None
         is_replay = response.status_code == 200 and "Idempotent-Replayed" in response.headers
@@ -129,7 +131,7 @@ class MemoryClient:
         """
         body = {"text": summary.text, "through": summary.through, "epoch": epoch}
         path = f"conversations/{_quoted(session_id)}/summary?user_id={_quoted(user_id)}"
-        stored = _parsed(await _checked(self._http.put(path, json=body, headers=trace_context.headers())), Summary)
+        stored = _parsed(await self._checked(self._http.put(path, json=body, headers=trace_context.headers())), Summary)
         if stored != summary:
             raise MemoryFailure(NOT_UNDERSTOOD)
 
@@ -142,24 +144,26 @@ class MemoryClient:
         return _parsed(await self._get("health/live"), CallerRule)
 
     async def _get(self, path: str) -> httpx.Response:
-        return await _checked(self._http.get(path, headers=trace_context.headers()))
+        return await self._checked(self._http.get(path, headers=trace_context.headers()))
 
+    async def _checked(self, call: Awaitable[httpx.Response]) -> httpx.Response:
+        """The successful response of a call. Only this function translates the failures of a call.
 
-async def _checked(call: Awaitable[httpx.Response]) -> httpx.Response:
-    """The successful response of a call. Only this function translates the failures of a call.
-
-    The names of httpx's exceptions say nothing about whether the call was executed: `ConnectTimeout` stands for a
-    connection that was not made and also for a request that was sent and got no response.
-    """
-    try:
-        async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
-            response = await call
-    except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-        was_never_sent = isinstance(error.__cause__, aiohttp.ClientConnectorError)
-        raise MemoryFailure(had_no_effect=was_never_sent) from error
-    if response.status_code < 300:
-        return response
-    raise _to_failure(response)
+        The names of httpx's exceptions say nothing about whether the call was executed: `ConnectTimeout` stands for a
+        connection that was not made and also for a request that was sent and got no response.
+        """
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
+                response = await call
+        except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+            was_never_sent = isinstance(error.__cause__, aiohttp.ClientConnectorError)
+            if was_never_sent:
+                self._outage.begin()
+            raise MemoryFailure(had_no_effect=was_never_sent) from error
+        self._outage.end()
+        if response.status_code < 300:
+            return response
+        raise _to_failure(response)
 
 
 def _to_failure(response: httpx.Response) -> MemoryFailure:

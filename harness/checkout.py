@@ -1,20 +1,24 @@
 """A copy of this repository, as a user has it after `make setup`, in which its own commands are started."""
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.environment import clean_environment
 from harness.paths import ROOT
 from harness.processes import POLL_SECONDS, STOP_SECONDS
+from launcher.apps import read_apps
 
-PORTS = (8010, 3500, 8001, 3501)
+PORTS = [port for app in read_apps() for port in (app.port, app.sidecar_port)]
 """The ports of `dapr.yaml` on which HTTP is served."""
 
 MAKE_VARIABLES = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
@@ -46,15 +50,28 @@ class Checkout:
     def start(self, *command: str) -> None:
         """Start a command as a terminal does: it leads a process group, and Ctrl-C reaches the whole group."""
         with self.log.open("ab") as output:
-            self.running = subprocess.Popen(
-                command,
-                cwd=self.path,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            self.running = self._popen(command, subprocess.DEVNULL, output.fileno())
+
+    def start_in_terminal(self, *command: str) -> int:
+        """Start a command in a new terminal. Returns the terminal's other side: closing it closes the terminal."""
+        ours, theirs = os.openpty()
+        self.running = self._popen(command, theirs, theirs, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.close(theirs)
+        return ours
+
+    def _popen(
+        self, command: Sequence[str], stdin: int, output: int, preexec_fn: Callable[[], object] | None = None
+    ) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command,
+            cwd=self.path,
+            env=self.environment,
+            stdin=stdin,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=preexec_fn,
+        )
 
     def interrupt(self) -> None:
         """Send Ctrl-C and wait until the command has ended."""

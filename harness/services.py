@@ -40,16 +40,6 @@ def our_service(service: str, port: int) -> ServiceCommand:
     return ServiceCommand((str(BIN / "uvicorn"), *arguments), ROOT / service, "/health/live")
 
 
-def tutorial_service(tutorial: Path) -> Launcher:
-    """Return the launcher of the tutorial's services. `tutorial` is the folder of its code."""
-
-    def launch(service: str, port: int) -> ServiceCommand:
-        launcher = (str(BIN / "python"), "-m", "harness.tutorial_launcher")
-        return ServiceCommand((*launcher, str(tutorial / service), "--port", str(port)), ROOT, "/")
-
-    return launch
-
-
 def add_service(
     group: ProcessGroup,
     service: str,

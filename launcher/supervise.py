@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import FrameType
 
 from launcher.apps import ROOT
+from launcher.checks import refuse
 from launcher.ready import ReadyPrinter
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -33,7 +34,7 @@ def supervise(command: list[str], environment: Mapping[str, str], printer: Ready
     for number in STOP_SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # `nohup` ignores SIGHUP: it stays so
             signal.signal(number, stop)
-    child = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdin=subprocess.DEVNULL, process_group=0)
+    child = _started(command, environment)
     if stopped:  # the signal came before there was a child
         child.send_signal(signal.SIGTERM)
     _watch_terminal()
@@ -43,6 +44,18 @@ def supervise(command: list[str], environment: Mapping[str, str], printer: Ready
     finally:
         printer.stop()
     return code if code >= 0 else 128 - code
+
+
+def _started(command: list[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | environment, stdin=subprocess.DEVNULL, process_group=0
+        )
+    except OSError as error:
+        refuse(
+            f"{command[0]} cannot be started: {error.strerror}. If this folder was moved or copied, its .venv does not "
+            "work here: run rm -r .venv, then make setup"
+        )
 
 
 def _watch_terminal() -> None:

@@ -123,6 +123,7 @@ HARNESS = Part(
     (Room(TOP), Room("model")),
     prefix="harness",
     pure=names("model.script model.wire"),
+    other_parts=names("launcher"),
 )
 
 BENCH = Part(
@@ -134,13 +135,21 @@ BENCH = Part(
     other_parts=names("harness"),
 )
 
+LAUNCHER = Part(
+    "launcher",
+    ROOT / "launcher",
+    (Room(TOP),),
+    prefix="launcher",
+    wire=names("checks dapr"),
+)
+
 TESTS = Part(
     "tests",
     ROOT / "tests",
     (Room(TOP), Room("contract"), Room("deploy")),
     prefix="tests",
-    other_parts=names("harness local_sidecar"),
+    other_parts=names("harness launcher local_sidecar"),
 )
 
-PARTS = (MEMORY, CHAT, SIDECAR, HARNESS, BENCH, TESTS)
+PARTS = (MEMORY, CHAT, SIDECAR, HARNESS, BENCH, LAUNCHER, TESTS)
 SERVICES = (MEMORY, CHAT)

@@ -12,13 +12,14 @@ import pytest
 from harness.checkout import Checkout, busy_ports
 from harness.paths import BIN
 from harness.processes import READY_SECONDS
+from launcher.apps import read_apps
 from tests.calls import client, until
 from tests.sse import Event, events
 
 pytestmark = pytest.mark.slow
 
-CHAT = "http://127.0.0.1:8010"
-MEMORY = "http://127.0.0.1:8001"
+MEMORY, CHAT = (app.url for app in read_apps())
+READY = "\n  ready\n"
 PROFILE = {"name": "Junaid", "preferred_style": "formal", "goal": "schedule tasks"}
 TALK = "What have we talked about and what do you know about me?"
 DIALOGUE = ("Hello", "What time is it?", TALK, "What were my last 2 messages?")
@@ -44,18 +45,18 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
 
 
 async def started(http: httpx.AsyncClient, checkout: Checkout) -> None:
-    """Start the system and wait until the chat service is ready, its memory included."""
+    """Start the system and wait until it says that it is ready: then the chat service is, its memory included."""
 
-    async def ready() -> bool:
+    before = checkout.log.read_text().count(READY) if checkout.log.exists() else 0
+
+    async def says_ready() -> bool:
         assert checkout.running is not None
         assert checkout.running.poll() is None, "it ended while starting"
-        try:
-            return (await http.get(f"{CHAT}/health/ready")).status_code == 200
-        except httpx.HTTPError:
-            return False
+        return checkout.log.read_text().count(READY) > before
 
     checkout.start("make", "run-local")
-    await until(ready, "the system is ready", READY_SECONDS)
+    await until(says_ready, "it says that it is ready", READY_SECONDS)
+    assert (await http.get(f"{CHAT}/health/ready")).status_code == 200
 
 
 def turn_body(text: str, session: str | None) -> dict[str, object]:

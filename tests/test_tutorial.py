@@ -10,17 +10,14 @@ import pytest
 from harness.environment import clean_environment
 from harness.groups import ProcessGroup
 from harness.paths import BIN, ROOT
-from harness.services import CHAT_SERVICE, MEMORY_SERVICE, add_service, tutorial_service
+from harness.services import CHAT_SERVICE, MEMORY_SERVICE, add_service
 from harness.system import System
-from harness.tutorial import tutorial_folder, tutorial_has
+from harness.tutorial import tutorial_code, tutorial_missing, tutorial_service
 from tests.calls import append, client, entries, history, keep
 
-FOLDER = tutorial_folder()
+MISSING = tutorial_missing("test_main.py")
 
-pytestmark = pytest.mark.skipif(
-    not tutorial_has("test_main.py"),
-    reason=f"the tutorial is not at {FOLDER}: its tests were NOT run; name its folder by TUTORIAL_DIR",
-)
+pytestmark = pytest.mark.skipif(MISSING is not None, reason=f"its tests were NOT run: {MISSING}")
 
 RUN_SECONDS = 60.0
 """How long one of the tutorial's test files may take."""
@@ -37,7 +34,7 @@ def test_the_tutorials_tests_pass(service: str, capsys: pytest.CaptureFixture[st
     options = ["-c", "../pyproject.toml", "--import-mode=importlib", "-W", "error"]
     plugins = ["-p", "no:cacheprovider", "-p", "check_tested_main"]
     run = subprocess.run(
-        [str(BIN / "python"), "-m", "pytest", *options, *plugins, str(FOLDER / service / "test_main.py")],
+        [str(BIN / "python"), "-m", "pytest", *options, *plugins, str(tutorial_code(service) / "test_main.py")],
         cwd=ROOT / service,
         env={**clean_environment(), "PYTHONPATH": f".{os.pathsep}{tests}", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
@@ -58,9 +55,7 @@ def theirs(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """The URL of the tutorial's unchanged memory service, started on the sidecar of one of ours."""
     sidecar_port = int(system.memories[0].sidecar_url.rpartition(":")[2])
     with ProcessGroup(tmp_path_factory.mktemp("theirs")) as group:
-        _, url = add_service(
-            group, MEMORY_SERVICE, launcher=tutorial_service(FOLDER), sidecar_port=sidecar_port, env=NO_MODEL
-        )
+        _, url = add_service(group, MEMORY_SERVICE, launcher=tutorial_service, sidecar_port=sidecar_port, env=NO_MODEL)
         group.start()
         yield url
 

@@ -1,6 +1,7 @@
 """Every error as one JSON shape, `{"detail", "code"}`. In a 422 `detail` is FastAPI's list."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -24,6 +25,8 @@ _FRAMEWORK_ERRORS: dict[int, type[ServiceError]] = {
 """The errors that are raised as HTTPException, by status: those of Starlette and of the reading of a body."""
 _NOT_SENT_BACK = {"input", "ctx"}
 """Parts of a validation error that are left out: the client has the input, and it may be long."""
+NOT_TEXT = "The body is not text. Send JSON in UTF-8."
+"""What the response to a body that is not UTF-8 says."""
 MAX_REPORTED_FIELDS = 20
 """Most invalid fields that a 422 lists: more than any form has. A body can have 400,000 of them."""
 MAX_REPORTED_CHARS = 200
@@ -45,18 +48,37 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> JSONResponse:
         if error.status_code == 400:  # FastAPI raises it for a body that is not UTF-8
-            return _invalid_request([{"type": "json_invalid", "loc": ["body"], "msg": "The body is not JSON in UTF-8"}])
+            return _invalid_request([{"type": "json_invalid", "loc": ["body"], "msg": NOT_TEXT}])
         if error.status_code in _FRAMEWORK_ERRORS:
             return error_response(_FRAMEWORK_ERRORS[error.status_code](headers=error.headers))
         return JSONResponse({"detail": error.detail, "code": "error"}, error.status_code, error.headers)
 
     @app.exception_handler(RequestValidationError)
-    async def validation_error(_: Request, error: RequestValidationError) -> JSONResponse:
-        return _invalid_request([_reported(item) for item in error.errors()[:MAX_REPORTED_FIELDS]])
+    async def validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
+        errors = error.errors()[:MAX_REPORTED_FIELDS]
+        return _invalid_request([_reported({**item, "msg": _advice(item, request)}) for item in errors])
 
     @app.exception_handler(Exception)
     async def internal_error(_: Request, error: Exception) -> JSONResponse:
         return error_response(ServiceError())
+
+
+def _advice(item: Mapping[str, Any], request: Request) -> str:
+    """Return FastAPI's message, or what to do if the whole body is wrong: FastAPI's message does not say it then."""
+    where = item["loc"]
+    if item["type"] == "json_invalid":
+        reason = item.get("ctx", {}).get("error", "it cannot be read")
+        return f"The body is not valid JSON: {reason}, at character {where[-1]}. Correct it and send it again."
+    if where != ("body",):
+        return str(item["msg"])
+    if item["type"] == "missing":
+        return "The body is missing. Send a JSON object: /docs shows its fields."
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != "application/json" and not content_type.endswith("+json"):
+        return "The body was not read as JSON. Send it with the header Content-Type: application/json."
+    if item["type"] in ("model_attributes_type", "dict_type"):
+        return "The body is JSON, but not an object. Send a JSON object: /docs shows its fields."
+    return str(item["msg"])
 
 
 def _reported(item: Mapping[str, object]) -> dict[str, object]:

@@ -1,6 +1,8 @@
 """Turns every error into one JSON shape, `{"detail", "code"}`. For an invalid request `detail` is FastAPI's list."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -22,6 +24,8 @@ _FRAMEWORK_ERRORS: dict[int, type[ServiceError]] = {
     error.status: error for error in (PathNotFound, MethodNotAllowed, BodyTooSlow, BodyTooLarge, Overloaded)
 }
 """The errors that are raised as HTTPException, by status: those of the framework and of the reading of a body."""
+NOT_TEXT = "The body is not text. Send JSON in UTF-8."
+"""What the response to a body that is not UTF-8 says."""
 MAX_REPORTED_FIELDS = 20
 """Most invalid fields that a 422 lists: more than a message has."""
 MAX_REPORTED_CHARS = 200
@@ -51,16 +55,34 @@ async def _service_error(_request: Request, error: Exception) -> JSONResponse:
     return error_response(error)
 
 
-async def _validation_error(_request: Request, error: Exception) -> JSONResponse:
+async def _validation_error(request: Request, error: Exception) -> JSONResponse:
     """The response leaves out the input: it can be long, and it can contain invalid Unicode."""
     if not isinstance(error, RequestValidationError):
         raise error
     return _invalid(
         [
-            InvalidField(loc=list(it["loc"]), msg=it["msg"][:MAX_REPORTED_CHARS], type=it["type"])
+            InvalidField(loc=list(it["loc"]), msg=_advice(it, request)[:MAX_REPORTED_CHARS], type=it["type"])
             for it in error.errors()[:MAX_REPORTED_FIELDS]
         ]
     )
+
+
+def _advice(item: Mapping[str, Any], request: Request) -> str:
+    """Return FastAPI's message, or what to do if the whole body is wrong: FastAPI's message does not say it then."""
+    where = item["loc"]
+    if item["type"] == "json_invalid":
+        reason = item.get("ctx", {}).get("error", "it cannot be read")
+        return f"The body is not valid JSON: {reason}, at character {where[-1]}. Correct it and send it again."
+    if where != ("body",):
+        return str(item["msg"])
+    if item["type"] == "missing":
+        return "The body is missing. Send a JSON object: /docs shows its fields."
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != "application/json" and not content_type.endswith("+json"):
+        return "The body was not read as JSON. Send it with the header Content-Type: application/json."
+    if item["type"] in ("model_attributes_type", "dict_type"):
+        return "The body is JSON, but not an object. Send a JSON object: /docs shows its fields."
+    return str(item["msg"])
 
 
 async def _http_error(_request: Request, error: Exception) -> JSONResponse:
@@ -68,7 +90,7 @@ async def _http_error(_request: Request, error: Exception) -> JSONResponse:
         raise error
     status = error.status_code
     if status == 400:  # FastAPI raises this for a body that is not text
-        return _invalid([InvalidField(loc=["body"], msg="The body is not JSON in UTF-8", type="json_invalid")])
+        return _invalid([InvalidField(loc=["body"], msg=NOT_TEXT, type="json_invalid")])
     if status in _FRAMEWORK_ERRORS:
         return error_response(_FRAMEWORK_ERRORS[status](headers=error.headers))
     code = HTTPStatus(status).phrase.lower().replace(" ", "_")

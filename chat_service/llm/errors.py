@@ -21,7 +21,10 @@ class ModelUnreachable(ModelFailure):
 
     status = 503
     code = "model_unreachable"
-    detail = "The model's endpoint cannot be reached: try again later, or check LLM_BASE_URL."
+    detail = (
+        "The model's endpoint cannot be reached: check this machine's network, and LLM_BASE_URL if it is set. Then try "
+        "again."
+    )
     headers: Mapping[str, str] = {"Retry-After": str(RETRY_AFTER_SECONDS)}
 
 

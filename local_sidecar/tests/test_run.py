@@ -61,6 +61,17 @@ def test_runs_until_a_signal(run_file: RunFile, how: signal.Signals) -> None:
     assert run_file.nothing_listens()
 
 
+def test_a_file_for_dapr_only_is_mentioned_once(run_file: RunFile) -> None:
+    """The two sidecars share the file. One line mentions it, and the line does not read like a fault."""
+    run_file.sandbox.write_component("apiVersion: dapr.io/v1alpha1\nkind: Resiliency\n", "resiliency")
+    run = run_file.start()
+    run_file.until_ready()
+    run.send_signal(signal.SIGTERM)
+    output, _ = run.communicate(timeout=30)
+    assert output.count("resiliency.yaml") == 1
+    assert "components/resiliency.yaml is for Dapr; the local sidecar works without it\n" in output
+
+
 def test_death_of_one_stops_all(run_file: RunFile) -> None:
     """When a process dies all are stopped, with exit code 1 and a line that names it."""
     run = run_file.start()

@@ -1,0 +1,45 @@
+"""A 422 for a body that is wrong as a whole says what to do. Both services say it in the same words."""
+
+import pytest
+
+from tests.fake_time import run
+from tests.service_under_test import Service
+
+JSON = {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "advice"),
+    [
+        (JSON, b'{"name": ', "The body is not valid JSON: Expecting value, at character 9. Correct it"),
+        ({}, b'{"name": "a"}', "Send it with the header Content-Type: application/json."),
+        ({"content-type": "text/plain"}, b"{}", "Send it with the header Content-Type: application/json."),
+        (JSON, b'["a"]', "The body is JSON, but not an object. Send a JSON object"),
+        (JSON, b"", "The body is missing. Send a JSON object"),
+        (JSON, b'{"name": "\xff"}', "Send JSON in UTF-8."),
+    ],
+)
+def test_a_wrong_body_is_answered_with_advice(
+    service: Service, headers: dict[str, str], body: bytes, advice: str
+) -> None:
+    """The list of FastAPI keeps its form, and its message says what to send instead."""
+
+    async def scenario() -> None:
+        response = await service.http.post("/memories/u/initialize", content=body, headers=headers)
+        assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
+        (item,) = response.json()["detail"]
+        assert item.keys() == {"loc", "msg", "type"}
+        assert advice in item["msg"]
+
+    run(scenario())
+
+
+def test_a_wrong_field_keeps_its_message(service: Service) -> None:
+    """What is wrong with a field stands in FastAPI's own message."""
+
+    async def scenario() -> None:
+        profile = {"name": "n", "preferred_style": "p"}
+        (item,) = (await service.http.post("/memories/u/initialize", json=profile)).json()["detail"]
+        assert (item["loc"], item["msg"]) == (["body", "goal"], "Field required")
+
+    run(scenario())

@@ -1,0 +1,34 @@
+"""A 422 for a body that is wrong as a whole says what to do. Both services say it in the same words."""
+
+import httpx
+import pytest
+
+JSON = {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "advice"),
+    [
+        (JSON, b'{"user_id": ', "The body is not valid JSON: Expecting value, at character 12. Correct it"),
+        ({}, b'{"user_id": "a", "text": "b"}', "Send it with the header Content-Type: application/json."),
+        ({"content-type": "text/plain"}, b"{}", "Send it with the header Content-Type: application/json."),
+        (JSON, b'["a"]', "The body is JSON, but not an object. Send a JSON object"),
+        (JSON, b"", "The body is missing. Send a JSON object"),
+        (JSON, b'{"user_id": "\xff"}', "Send JSON in UTF-8."),
+    ],
+)
+async def test_a_wrong_body_is_answered_with_advice(
+    client: httpx.AsyncClient, headers: dict[str, str], body: bytes, advice: str
+) -> None:
+    """The list of FastAPI keeps its form, and its message says what to send instead."""
+    response = await client.post("/chat/", content=body, headers=headers)
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
+    (item,) = response.json()["detail"]
+    assert item.keys() == {"loc", "msg", "type"}
+    assert advice in item["msg"]
+
+
+async def test_a_wrong_field_keeps_its_message(client: httpx.AsyncClient) -> None:
+    """What is wrong with a field stands in FastAPI's own message."""
+    (item,) = (await client.post("/chat/", json={"user_id": "alice"})).json()["detail"]
+    assert (item["loc"], item["msg"]) == (["body", "text"], "Field required")
