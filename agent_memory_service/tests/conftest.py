@@ -24,7 +24,7 @@ TINY_HEAD_MIN_ENTRIES = 3
 """Entries that stay in a head: the longest turn of the simulations has as many."""
 
 settings.register_profile(
-    "ci", derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck), max_examples=100
+    "ci", derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck), max_examples=60
 )
 settings.register_profile("long", settings.get_profile("ci"), derandomize=False, max_examples=20_000)
 settings.load_profile("ci")

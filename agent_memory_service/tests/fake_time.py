@@ -76,6 +76,14 @@ def now() -> float:
         return STARTED_AT
 
 
+async def skip(seconds: float) -> None:
+    """Let time pass at once, as for a process that is stopped: what would have run in between runs after it."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    loop.now += seconds
+    await asyncio.sleep(0)
+
+
 def run(work: Coroutine[None, None, Result]) -> Result:
     """Run `work` to its end in virtual time."""
     loop = VirtualLoop()

@@ -10,6 +10,9 @@ LARGEST_EXACT_INTEGER = 2**53
 """Dapr decodes numbers into doubles; larger integers change."""
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
 class Refused(Exception):
     """A request to which Dapr responds with an error."""
 
@@ -33,7 +36,7 @@ def stored(value: JSON) -> JSON:
 
 def encoded(value: JSON) -> str:
     """JSON text as Dapr writes it: compact, without the original order of the keys."""
-    return json.dumps(stored(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(stored(value))
 
 
 def is_json(text: str) -> bool:
