@@ -38,6 +38,8 @@ class System(ProcessGroup):
         super().__init__(folder)
         self.sidecars = sidecars or sidecars_from_environment()
         self.launcher = launcher
+        self.state_file = folder / "state.db"
+        """Where the local sidecars keep the state."""
         self.memories: list[Replica] = []
         self.chats: list[Replica] = []
 
@@ -85,7 +87,7 @@ class System(ProcessGroup):
         app_id, sidecar_url = APP_IDS[service], local_url(http_port)
         sidecar = self.add(
             f"{app_id}-sidecar",
-            self.sidecars.command(app_id, port, http_port, self.folder / "state.db"),
+            self.sidecars.command(app_id, port, http_port, self.state_file),
             ready=f"{sidecar_url}/v1.0/healthz/outbound",
             cwd=self.folder,
             env={**self.sidecars.environment(self.folder), **(sidecar_env or {})},

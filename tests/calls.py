@@ -50,13 +50,24 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: fl
         await asyncio.sleep(PAUSE_SECONDS)
 
 
+def is_cut_off(response: httpx.Response) -> bool:
+    """Whether the body is not whole JSON. Dapr ends a body early if the service dies that was about to send it."""
+    try:
+        return response.status_code != 204 and response.json() is None
+    except ValueError:
+        return True
+
+
 async def repeated(call: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
-    """Repeat a request while its status is in REPEATED or its connection breaks. Returns the other response."""
+    """Repeat a request while its status is in REPEATED, its connection breaks, or its body is cut off.
+
+    Returns the other response.
+    """
     deadline = time.monotonic() + REPEAT_SECONDS
     while True:
         try:
             response = await call()
-            if response.status_code not in REPEATED:
+            if response.status_code not in REPEATED and not is_cut_off(response):
                 return response
             failure = f"{response.status_code} {response.text}"
         except httpx.HTTPError as error:

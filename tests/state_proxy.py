@@ -14,6 +14,9 @@ from yarl import URL
 STATE = "/v1.0/state/statestore"
 """The path of the store at a sidecar."""
 
+PASSED_ON = ("content-type", "if-match")
+"""The headers of a request that the sidecar gets."""
+
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """The largest body that the proxy passes on: more than Dapr accepts, because the sidecar has to refuse it."""
 
@@ -40,8 +43,15 @@ class StateCall:
         return list(body["keys"]) if isinstance(body, dict) else [item["key"] for item in body]
 
 
+BeforeCall = Callable[[StateCall], Awaitable[None]]
+"""Called before a call is passed on."""
+
 AfterCall = Callable[[StateCall], Awaitable[bool]]
 """Called when the sidecar has responded. True: the response is passed on. False: the connection is cut."""
+
+
+async def do_nothing(_: StateCall) -> None:
+    """Wait for nothing."""
 
 
 async def pass_on(_: StateCall) -> bool:
@@ -61,6 +71,11 @@ def response_of_a_lost_store(call: StateCall) -> web.Response:
     return web.json_response({"errorCode": "ERR_STATE_SAVE", "message": "connection refused"}, status=status)
 
 
+def response_of_a_lost_sql_store(call: StateCall) -> web.Response:
+    """Return what Dapr responds while its PostgreSQL is stopped: each call fails as a whole."""
+    return web.json_response({"errorCode": "ERR_STATE_STORE", "message": "connection refused"}, status=500)
+
+
 class StateProxy:
     """Passes each call on to the sidecar. `calls` are those that the sidecar responded to, oldest first."""
 
@@ -68,9 +83,12 @@ class StateProxy:
         self.sidecar_url = ""
         self.port = 0
         self.calls: list[StateCall] = []
+        self.before_call: BeforeCall = do_nothing
         self.after_call: AfterCall = pass_on
         self.fails: Callable[[StateCall], bool] = lambda _: False
         """The calls for which the store seems to be down."""
+        self.failed_response: Callable[[StateCall], web.Response] = response_of_a_lost_store
+        """The response to them."""
         self._session = session
 
     @property
@@ -83,8 +101,9 @@ class StateProxy:
         body = await request.read()
         call = StateCall(request.method, request.raw_path, body)
         if self.fails(call):
-            return response_of_a_lost_store(call)
-        headers = {name: value for name, value in request.headers.items() if name.lower() == "content-type"}
+            return self.failed_response(call)
+        await self.before_call(call)
+        headers = {name: value for name, value in request.headers.items() if name.lower() in PASSED_ON}
         url = URL(self.sidecar_url + request.raw_path, encoded=True)
         async with self._session.request(request.method, url, data=BytesIO(body), headers=headers) as response:
             content = await response.read()

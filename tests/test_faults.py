@@ -2,13 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
+from aiohttp import web
 
 from harness.system import System, running
 from tests.calls import client, history, keep, until
+from tests.state_proxy import StateCall, response_of_a_lost_sql_store, response_of_a_lost_store
 from tests.watched import Watched
 
 REPORTED_SECONDS = 3.0
@@ -22,9 +25,9 @@ IMPATIENT = {"SAVE_TIMEOUT_SECONDS": "1"}
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def small(components: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A memory service and a chat service. Tests break them and start them again."""
-    with running(tmp_path_factory.mktemp("small"), chats=1, env=IMPATIENT) as system:
+    with running(tmp_path_factory.mktemp("small"), chats=1, env=IMPATIENT, components=components) as system:
         yield system
 
 
@@ -86,8 +89,12 @@ async def test_a_sidecar_that_is_gone_is_reported_and_its_successor_used(small: 
         assert memory.app.pid == pid
 
 
-async def test_a_store_that_fails_behind_its_sidecar_is_reported(watched: Watched) -> None:
+@pytest.mark.parametrize("failed_response", [response_of_a_lost_store, response_of_a_lost_sql_store])
+async def test_a_store_that_fails_behind_its_sidecar_is_reported(
+    watched: Watched, failed_response: Callable[[StateCall], web.Response]
+) -> None:
     """While the sidecar reports that its store failed: 503 in time, never an empty history. Then all turns are back."""
+    watched.proxy.failed_response = failed_response
     session, memory = watched.system.new_id("session"), watched.memory.url
     async with client() as http:
         await keep(http, memory, session, "ada", "turn-1", "asked", "answered")

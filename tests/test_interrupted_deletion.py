@@ -5,7 +5,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.calls import client, keep, repeated, until
+from tests.calls import client, keep, repeated
+from tests.due_list import make_due, until_nothing_is_due
 from tests.state_proxy import StateCall, pass_on
 from tests.watched import Watched
 
@@ -31,14 +32,9 @@ async def assert_no_content(http: httpx.AsyncClient, watched: Watched) -> None:
     assert not [key for key, value in (await stored(http, watched)).items() if SECRET in value]
 
 
-async def assert_soon_no_page(http: httpx.AsyncClient, watched: Watched) -> None:
-    """Wait until there are no pages, and no tombstone that names pages to sweep."""
-
-    async def only_tombstones() -> bool:
-        left = await stored(http, watched)
-        return not any(key.count(":") > 1 or '"was"' in value for key, value in left.items())
-
-    await until(only_tombstones, "every page is swept and no tombstone names pages")
+async def assert_no_page(http: httpx.AsyncClient, watched: Watched) -> None:
+    """Check that no page of a session or of a list is in the store."""
+    assert not [key for key in await stored(http, watched) if key.startswith("session") and key.count(":") > 1]
 
 
 async def killed_after(cut: int, watched: Watched, http: httpx.AsyncClient, url: str) -> bool:
@@ -79,7 +75,7 @@ async def delete(http: httpx.AsyncClient, url: str) -> None:
 
 @pytest.mark.slow
 async def test_an_interrupted_erase_is_finished_by_the_next(watched: Watched) -> None:
-    """Killed after each of its writes and repeated: no content is left, and soon no page."""
+    """Killed after each of its writes and repeated: no content and no page is left."""
     memory, group, cut, killed = watched.memory.url, watched.system.new_id("ada"), 0, True
     async with client() as http:
         while killed:
@@ -90,15 +86,13 @@ async def test_an_interrupted_erase_is_finished_by_the_next(watched: Watched) ->
                 watched.memory.app.start()
                 await delete(http, f"{memory}/memories/{group}-{cut}")
             await assert_no_content(http, watched)
-        for number in range(1, cut + 1):  # the kills ended background sweeps too: the next request finishes them
-            await delete(http, f"{memory}/memories/{group}-{number}")
-        await assert_soon_no_page(http, watched)
+            await assert_no_page(http, watched)
     assert cut > 8, "profile, two sessions, two pages each, list"
 
 
 @pytest.mark.slow
 async def test_an_interrupted_deletion_is_finished_by_the_next(watched: Watched) -> None:
-    """The same for the deletion of one session: no content is left, and soon no page."""
+    """The same for the deletion of one session."""
     memory, group, cut, killed = watched.memory.url, watched.system.new_id("ada"), 0, True
     async with client() as http:
         while killed:
@@ -111,7 +105,35 @@ async def test_an_interrupted_deletion_is_finished_by_the_next(watched: Watched)
                 watched.memory.app.start()
                 await delete(http, f"{memory}/conversations/{session}")
             await assert_no_content(http, watched)
-        for number in range(1, cut + 1):
-            await delete(http, f"{memory}/conversations/session-{group}-{number}")
-        await assert_soon_no_page(http, watched)
+            await assert_no_page(http, watched)
     assert cut > 3, "the head, two pages and more"
+
+
+async def contents(http: httpx.AsyncClient, watched: Watched, user: str) -> dict[str, str]:
+    """Return the values with the text of one user, by key."""
+    return {key: value for key, value in (await stored(http, watched)).items() if user in key and SECRET in value}
+
+
+@pytest.mark.slow
+async def test_an_interrupted_erase_is_finished_by_the_restart(watched: Watched) -> None:
+    """Killed after every third write, started again and never repeated: it has no effect, or it is finished."""
+    memory, group, cut, killed, finished = watched.memory.url, watched.system.new_id("ada"), -2, True, 0
+    async with client() as http:
+        while killed:
+            cut += 3
+            user = f"{group}-{cut:03}"
+            await fill(http, memory, user)
+            before, first = await contents(http, watched, user), len(watched.proxy.calls)
+            assert before
+            killed = await killed_after(cut, watched, http, f"{memory}/memories/{user}")
+            writes = [call for call in watched.proxy.calls[first:] if call.writes]
+            had_effect = any(not key.startswith("due:") for call in writes for key in call.keys)
+            if killed:
+                await make_due(http, watched.memory)
+                watched.memory.app.start()
+                watched.memory.app.until_ready()
+                await until_nothing_is_due(http, watched.memory)
+            assert await contents(http, watched, user) == ({} if had_effect else before)
+            finished += had_effect
+        await assert_no_page(http, watched)
+    assert finished > 3, "the list, profile, two sessions, two pages each"

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import httpx
 import pytest
@@ -21,9 +22,10 @@ ROUNDS = 2
 
 
 @pytest.fixture(scope="module")
-def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def mortal(components: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Two memory services and a chat service. Tests kill them."""
-    with running(tmp_path_factory.mktemp("mortal"), memories=2, chats=1, env={"SAVE_TIMEOUT_SECONDS": "1"}) as system:
+    folder, env = tmp_path_factory.mktemp("mortal"), {"SAVE_TIMEOUT_SECONDS": "1"}
+    with running(folder, memories=2, chats=1, env=env, components=components) as system:
         yield system
 
 
