@@ -103,8 +103,10 @@ class Erasure:
         async def decide(head: Head | None) -> Write | None:
             if head is None:
                 return Write(page_plan.tombstone(None))
+            if head.deleted:
+                return Write(head)  # a first entry that is on its way is then refused
             mark: Document = {"entries": head.total, "profile": profile_etag}
-            if head.deleted or head.fields.get(ERASING) == mark:
+            if head.fields.get(ERASING) == mark:
                 return None
             return Write(page_plan.with_field(head, ERASING, mark))
 

@@ -316,10 +316,11 @@ def with_field(head: Head, name: str, value: JSON) -> Head:
 
 
 def tombstone(head: Head | None) -> Head:
-    """Return the tombstone of a deleted log, or of one that never was. It says how many pages may be there."""
+    """Return the tombstone of a deleted log, or of one that never was. It says which pages may be there."""
     if head is None:
         return Head(epoch=new_epoch(), deleted=True)
-    return Head(epoch=head.epoch, announced=head.announced, deleted=True)
+    with_pages = tuple(past for past in head.past_epochs if past.pages)
+    return Head(epoch=head.epoch, announced=head.announced, past_epochs=with_pages, deleted=True)
 
 
 def without_retired_epochs(head: Head) -> Head:

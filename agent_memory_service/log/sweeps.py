@@ -96,7 +96,6 @@ class Retirement:
         self._key = key
         self._sweeper = sweeper
         self._planned: set[RetiredEpoch] = set()
-        self._replaced: set[RetiredEpoch] = set()
 
     async def plan(self, head: Head | None) -> None:
         """Schedule the sweeps of what ends with this head. An attempt calls it before it writes the next head."""
@@ -104,11 +103,11 @@ class Retirement:
             ended = {*head.retired_epochs, *(() if head.deleted else head.own_pages)} - self._planned
             await self._sweeper.schedule(self._key, ended)
             self._planned |= ended
-            self._replaced.update(head.replaced_pages)
 
     async def sweep(self, head: Head | None = None) -> None:
-        """Remove the pages of what ended, now or by a replace shortly before, and those that `head`, a tombstone, has.
+        """Remove the pages of what ended, and those that `head`, a tombstone, says may be there.
 
         Raises StoreUnavailable; the scheduled sweeps remain.
         """
-        await self._sweeper.sweep(self._key, {*self._planned, *self._replaced, *(head.own_pages if head else ())})
+        left = (*head.own_pages, *head.replaced_pages) if head else ()
+        await self._sweeper.sweep(self._key, {*self._planned, *left})

@@ -5,7 +5,7 @@ from tests.fake_wire import JSON
 
 DAY_SECONDS = 24 * 60 * 60
 """How long a session's tombstone lives."""
-TOMBSTONE_FIELDS = {"history", "sealed", "epoch", "announced", "deleted"}
+TOMBSTONE_FIELDS = {"history", "sealed", "epoch", "announced", "epochs", "deleted"}
 
 
 def check_store(dapr: FakeDapr, page: int, nothing_is_due: bool = False) -> None:

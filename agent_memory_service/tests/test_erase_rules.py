@@ -44,6 +44,18 @@ def test_a_first_turn_after_an_erase_revives_the_list(simulate: Simulate) -> Non
     assert settled(simulation, "t").turns == ["p"]
 
 
+def test_an_entry_that_lands_after_a_second_erase_is_refused(simulate: Simulate) -> None:
+    """A reads the tombstone of the list, E erases the user once more, then A's entry lands: the list stays empty."""
+    simulation = simulate([Append("t", "p")], [Erase("s")], before=[Append("s", "a"), Erase("s")])
+    simulation.reach("0.0", "save sessions-of:u")
+    simulation.step("0.0", Fault.LATE)
+    simulation.replicas[0].sidecar.crash()
+    assert simulation.complete("1.0").error is None
+    simulation.land(0)
+    assert "'t'" not in str(simulation.dapr.values()["sessions-of:u"])
+    settled(simulation, "t")
+
+
 def test_an_erase_leaves_the_sessions_of_others(simulate: Simulate) -> None:
     """Both u and v listed s, and v's turn won. Erasing u leaves s."""
     simulation = simulate([Append("s", "p", "u")], [Append("s", "q", "v")], [Erase("s", "u")])

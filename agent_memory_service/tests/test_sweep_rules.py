@@ -66,6 +66,32 @@ def test_what_was_replaced_just_before_is_gone_at_once(simulate: Simulate, endin
     assert settled(simulation).deleted
 
 
+@pytest.mark.parametrize("ending", [Delete("s"), Erase("s")])
+def test_a_repeated_delete_removes_what_was_replaced_before(simulate: Simulate, ending: Operation) -> None:
+    """D writes the tombstone after a replace, and dies before it removes the old pages. Its repetition removes them."""
+    before: list[Operation] = [Append("s", "a", size=3), Append("s", "b", size=3), Replace("s", "X")]
+    simulation = simulate([ending], before=before)
+    simulation.reach("0.0", "delete session:s:")
+    simulation.crash(0)
+    assert pages_of(simulation, "s")
+    assert simulation.complete("0.0 again").error is None
+    assert pages_of(simulation, "s") == []
+    assert settled(simulation).deleted
+
+
+def test_no_page_is_written_that_no_head_announced(simulate: Simulate) -> None:
+    """A seals a long history that a replace wrote, and dies between the pages and the head. D removes them all."""
+    before: list[Operation] = [Append("s", "a"), Replace("s", "X", size=9)]
+    simulation = simulate([Append("s", "p")], [Delete("s")], before=before)
+    simulation.reach("0.0", "save session:s:")
+    simulation.step("0.0", Fault.RESPONSE_LOST)
+    simulation.replicas[0].sidecar.crash()
+    assert len(pages_of(simulation, "s")) == 3
+    assert simulation.complete("1.0").error is None
+    assert pages_of(simulation, "s") == []
+    assert settled(simulation).deleted
+
+
 def test_a_list_revived_before_it_was_swept_keeps_its_new_pages(simulate: Simulate) -> None:
     """The sweep of an erased list removes pages of its epoch only. The new list has another epoch."""
     sessions = [[f"{name}{number}" for number in range(7)] for name in "ab"]
