@@ -276,6 +276,23 @@ async def test_running_turn_of_another_user_is_not_joined(
     assert (await running).json()["metadata"]["history"] == "saved"
 
 
+async def test_running_turn_in_a_guessed_session_is_not_joined(
+    client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel, ada: dict[str, str], bob: dict[str, str]
+) -> None:
+    """Nobody owns the session yet: Bob, with Ada's session, key and text, gets a reply of his own and keeps nothing."""
+    model.respond_with(text("For Ada."), text("For Bob."))
+    model.gate.clear()
+    first = asyncio.create_task(client.post("/chat/", json=in_session("s1"), headers=ada | KEY))
+    await model.until_requested()
+    second = asyncio.create_task(client.post("/chat/", json=in_session("s1"), headers=bob | KEY))
+    await model.until_requested(2)
+    model.gate.set()
+    replies = [(await call).json() for call in (first, second)]
+    assert [reply["reply"] for reply in replies] == ["For Ada.", "For Bob."]
+    assert [reply["metadata"]["history"] for reply in replies] == ["saved", "not_saved"]
+    assert (replies[1]["metadata"]["code"], memory.sessions["s1"].owner) == ("not_owner", ADA)
+
+
 async def test_derived_session_cannot_be_taken_first(
     client: httpx.AsyncClient, memory: ScriptedMemory, ada: dict[str, str], bob: dict[str, str]
 ) -> None:
