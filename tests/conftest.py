@@ -12,7 +12,7 @@ from tests.watched import Watched, watching
 
 FROM_THE_ROOT = (
     "each service has its own `main` and `tests`, so one run cannot hold them all: run `make test`, or pytest in one "
-    "folder, such as `cd chat_service && pytest`"
+    "folder, such as `cd chat_service && ../.venv/bin/python -m pytest`"
 )
 
 NAMED_COMPONENTS = os.environ.get("COMPONENTS")

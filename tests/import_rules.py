@@ -66,7 +66,9 @@ MEMORY = Part(
     (
         Room(TOP),
         Room("log", (TOP,)),
-        Room("domain", (TOP, "log"), names("conversations erasure export list_compaction memory profiles user_sessions")),
+        Room(
+            "domain", (TOP, "log"), names("conversations erasure export list_compaction memory profiles user_sessions")
+        ),
         Room("api", (TOP, "log", "domain")),
         Room("main", (TOP, "log", "domain", "api"), names("main")),
     ),
