@@ -46,15 +46,23 @@ format: setup ## format the code and fix its lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-.PHONY: test
-test: setup ## run the tests of each service, then of the whole system; two minutes
-	@for folder in $(SERVICES) local_sidecar tests; do \
-		echo "pytest $$folder"; (cd $$folder && ../$(BIN)/python -m pytest -q -rs -m "not slow") || exit 1; \
-	done
+TESTED := tests chat_service agent_memory_service local_sidecar
+.PHONY: test $(TESTED:%=test-of-%)
+test: setup ## run the tests of each service and of the whole system, two folders at a time; two minutes
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(TESTED:%=test-of-%)
+$(TESTED:%=test-of-%): test-of-%:
+	@echo "pytest $*"; cd $* && ../$(BIN)/python -m pytest -q -rs
 
-.PHONY: test-slow
+.PHONY: test-slow slow-of-interrupted-deletion slow-of-the-rest
 test-slow: setup ## run the slow tests: make run-local end to end, kill -9 of every part, requests from OpenAPI
-	cd tests && ../$(BIN)/python -m pytest -q -rs -m slow
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target slow-of-the-rest slow-of-interrupted-deletion
+slow-of-interrupted-deletion: # minutes of waiting until what was interrupted is due
+	@cd tests && ../$(BIN)/python -m pytest -q -rs -m slow test_interrupted_deletion.py
+slow-of-the-rest:
+	@for folder in $(SERVICES); do \
+		(cd $$folder && ../$(BIN)/python -m pytest -q -rs -m "slow or hypothesis" --hypothesis-profile thorough) || exit 1; \
+	done
+	@cd tests && ../$(BIN)/python -m pytest -q -rs -m slow --ignore test_interrupted_deletion.py
 
 .PHONY: bench
 bench: setup ## measure a turn, and the tutorial's (QUICK=1: less; DAPR=1: with Dapr's sidecars)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 
 import httpx
 import httpx2
+import hypothesis
 import pytest
 from fastapi import FastAPI
 
@@ -14,6 +15,10 @@ from settings import Settings
 from tests.scripted_memory import ScriptedMemory
 from tests.scripted_model import ScriptedModel
 from turn import saving
+
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=20)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=100)
+hypothesis.settings.load_profile("quick")
 
 Service = Callable[..., httpx.AsyncClient]
 
@@ -47,7 +52,7 @@ def model() -> ScriptedModel:
 @pytest.fixture
 def settings() -> Settings:
     """A model's endpoint is set, and saves are given up quickly."""
-    return Settings(llm_base_url="http://model.test/v1", llm_model="scripted", save_timeout_seconds=0.05)
+    return Settings(llm_base_url="http://model.test/v1", llm_model="scripted", save_timeout_seconds=0.15)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import httpx
 import httpx2
@@ -16,7 +17,7 @@ from agent.tools import TOOLS
 from api.dependencies import Services
 from api.error_handlers import add_error_handlers
 from api.middleware import BodyLimit, IgnoreClientDisconnects, ReadLimit, ReportUnexpectedErrors, TraceContext
-from api.openapi import describe_callback_url
+from api.openapi import complete_description, describe_callback_url
 from api.openapi_identity import describe_identity
 from api.require_token import RequireToken
 from api.routes import router
@@ -100,8 +101,11 @@ def create_app(
     _add_middleware(app, settings, identity)
     add_error_handlers(app)
     app.include_router(router)
-    describe_callback_url(app, settings.callback_allowed_hosts)
-    describe_identity(app, is_on=identity is not None)
+    complete_description(
+        app,
+        partial(describe_callback_url, allowed_hosts=settings.callback_allowed_hosts),
+        partial(describe_identity, is_on=identity is not None),
+    )
     return app
 
 

@@ -34,11 +34,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="full sizes: a session of 100,000 messages")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Register the marks."""
-    config.addinivalue_line("markers", "slow: left out by `make test`, run by `make test-slow` and in CI")
-
-
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Refuse a run of the whole repository with one line that says what to run."""
     if any((config.invocation_params.dir / argument).resolve() == ROOT for argument in config.args):

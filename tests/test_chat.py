@@ -46,6 +46,7 @@ def by_app_id(system: System, path: str) -> str:
     return f"{system.memories[0].sidecar_url}/v1.0/invoke/{APP_IDS[CHAT_SERVICE]}/method{path}"
 
 
+@pytest.mark.slow
 async def test_a_stream_arrives_piece_by_piece_through_the_sidecar(chatting: System) -> None:
     """Each piece of the reply arrives when the model sends it, not with all others at the end."""
     arrived = []
@@ -62,6 +63,7 @@ async def test_a_stream_arrives_piece_by_piece_through_the_sidecar(chatting: Sys
     assert last_at - deltas[0][0] > 0.5 * WORDS * TOKEN_MS / 1000
 
 
+@pytest.mark.slow
 async def test_a_tool_call_is_reported_in_the_stream(chatting: System) -> None:
     """The model calls the time tool: the stream has a `tool` event, and the reply has the time."""
     async with client() as http:
@@ -72,6 +74,7 @@ async def test_a_tool_call_is_reported_in_the_stream(chatting: System) -> None:
     assert "UTC" in got[-1].data["reply"]
 
 
+@pytest.mark.slow
 async def test_a_model_failure_is_reported_and_nothing_is_saved(chatting: System) -> None:
     """The model responds 429: the client gets 503 with the model's Retry-After, and no part of the turn is saved."""
     session = chatting.new_id("session")
@@ -85,6 +88,7 @@ async def test_a_model_failure_is_reported_and_nothing_is_saved(chatting: System
         assert await history(http, chatting.memory, session) == []
 
 
+@pytest.mark.slow
 async def test_one_idempotency_key_at_two_replicas_gets_the_one_stored_reply(chatting: System) -> None:
     """Both requests and a later one get the same turn, which is in the history once."""
     session = chatting.new_id("session")
@@ -103,6 +107,7 @@ async def test_one_idempotency_key_at_two_replicas_gets_the_one_stored_reply(cha
         assert await history(http, chatting.memory, session) == ["Tell me", replies[0][1]]
 
 
+@pytest.mark.slow
 async def test_a_turn_whose_client_disconnected_is_saved(chatting: System) -> None:
     """The turn finishes and is saved whole. The same key gets it again. The log has no stack trace."""
     session = chatting.new_id("session")

@@ -73,6 +73,7 @@ async def test_a_sidecar_that_hangs_is_reported_and_used_again(small: System) ->
         assert memory.app.pid == pid
 
 
+@pytest.mark.slow
 async def test_a_sidecar_that_is_gone_is_reported_and_its_successor_used(small: System) -> None:
     """Without a sidecar: 503. With a new one the same service process works again and has all turns."""
     session, memory = small.new_id("session"), small.memories[0]
@@ -89,7 +90,9 @@ async def test_a_sidecar_that_is_gone_is_reported_and_its_successor_used(small: 
         assert memory.app.pid == pid
 
 
-@pytest.mark.parametrize("failed_response", [response_of_a_lost_store, response_of_a_lost_sql_store])
+@pytest.mark.parametrize(
+    "failed_response", [response_of_a_lost_store, pytest.param(response_of_a_lost_sql_store, marks=pytest.mark.slow)]
+)
 async def test_a_store_that_fails_behind_its_sidecar_is_reported(
     watched: Watched, failed_response: Callable[[StateCall], web.Response]
 ) -> None:
@@ -124,9 +127,8 @@ async def say(http: httpx.AsyncClient, system: System, session: str, text: str, 
     return await http.post(f"{system.chats[0].url}/chat/", json=body, headers=headers)
 
 
-@pytest.mark.parametrize(
-    "lost", ["both", *(pytest.param(one, marks=pytest.mark.slow) for one in ("hangs", "app", "sidecar", "own sidecar"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", ["both", "hangs", "app", "sidecar", "own sidecar"])
 async def test_a_reply_without_memory_says_that_it_is_not_saved(small: System, lost: str) -> None:
     """Whichever part is lost, the reply is sent and never marked as saved. When the part is back, a turn is saved.
 

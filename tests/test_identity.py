@@ -16,6 +16,8 @@ from harness.system import System, running
 from tests.calls import client, entries, history, until
 from tests.ownership_table import KEY, ROWS, TEXT, Row
 
+pytestmark = pytest.mark.slow
+
 APP_TOKEN = {"APP_API_TOKEN": "only-sidecars-have-it"}
 OPEN_PATHS = {"/", "/health/live", "/health/ready"}
 WAITING = 1_000

@@ -21,6 +21,7 @@ REPLACED = 10_000
 """The most messages that one replace accepts. The rest is appended."""
 
 
+@pytest.mark.slow
 async def test_an_append_costs_the_same_at_any_length(watched: Watched) -> None:
     """Appends to 100 and to 10,000 messages make the same calls with the same sizes, over whole cycles of sealing."""
     costs = []

@@ -54,7 +54,7 @@ def losing_all_from_the_first_head_on(watched: Watched) -> None:
     watched.proxy.after_call = lose_the_write_and_all_after
 
 
-@pytest.mark.parametrize("others", [0, 300])
+@pytest.mark.parametrize("others", [0, pytest.param(300, marks=pytest.mark.slow)])
 async def test_a_failed_append_that_was_recorded_is_repeated_without_effect(watched: Watched, others: int) -> None:
     """With all responses lost the append fails with 503. Repeated, it returns the turn recorded first.
 

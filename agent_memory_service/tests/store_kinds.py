@@ -98,7 +98,5 @@ REDIS_ENCRYPTED = replace(REDIS, name="redis-encrypted", encrypted=True)
 POSTGRESQL_ENCRYPTED = replace(POSTGRESQL, name="postgresql-encrypted", encrypted=True)
 MYSQL = StoreKind("mysql", "state.mysql", folds_keys=True, longest_key_chars=255)
 
-KINDS = (REDIS, POSTGRESQL)
-"""The two kinds under the protocol: an etag on a missing key is written, or refused."""
 ALL_KINDS = (REDIS, POSTGRESQL, SQLITE, REDIS_ENCRYPTED, POSTGRESQL_ENCRYPTED)
 """Every kind that the service accepts."""

@@ -101,11 +101,11 @@ def test_a_whole_read_of_short_messages_takes_few_calls(service: Service) -> Non
 
 
 def test_replaces_leave_little_to_sweep(service: Service) -> None:
-    """222 replaces by long histories and then a delete: nobody wrote a page, so none is removed and none is due."""
+    """40 replaces by long histories and then a delete: nobody wrote a page, so none is removed and none is due."""
 
     async def scenario() -> None:
         entries = [{"role": "user", "content": "c"} for _ in range(1_000)]
-        for _ in range(222):
+        for _ in range(40):
             await service.http.post("/conversations/s", json={"history": entries})
         service.dapr.calls.clear()
         assert (await service.http.delete("/conversations/s")).status_code == 204
@@ -115,6 +115,7 @@ def test_replaces_leave_little_to_sweep(service: Service) -> None:
     run(scenario())
 
 
+@pytest.mark.slow
 def test_an_erase_of_many_sessions_leaves_the_store_to_others(service: Service) -> None:
     """Few calls are under way at once: within the erase, and in the sweeps of its sessions. No page is read."""
     under_way = [0]
@@ -130,7 +131,7 @@ def test_an_erase_of_many_sessions_leaves_the_store_to_others(service: Service) 
                 under_way[0] -= 1
 
     async def scenario() -> None:
-        for number in range(60):
+        for number in range(30):
             entries = [{"role": "user", "content": "c"} for _ in range(300)]
             await service.http.post(f"/conversations/s{number}", json={"history": entries})
             await service.append(f"s{number}", "t", "x")

@@ -81,6 +81,7 @@ def is_erased(simulation: Simulation) -> bool:
     return gone and all(view.deleted for view in simulation.observer.now.values())
 
 
+@pytest.mark.slow
 def test_an_erase_that_dies_anywhere_is_finished(simulate: Simulate) -> None:
     """The process dies at each call of an erase, and nobody repeats it. It has no effect, or it is finished in time."""
     sessions, seeds = everything_of_a_user()

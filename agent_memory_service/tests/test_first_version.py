@@ -88,7 +88,9 @@ def test_what_it_left_to_sweep_is_swept(service: Service) -> None:
     run(scenario())
 
 
-@pytest.mark.parametrize("user", ["ann", "bob", "eve", "fay"])
+@pytest.mark.parametrize(
+    "user", ["ann", *(pytest.param(user, marks=pytest.mark.slow) for user in ("bob", "eve", "fay"))]
+)
 def test_its_users_are_erased(service: Service, user: str) -> None:
     """Also eve, whose list is still a tombstone with entries, and fay, who came back."""
 

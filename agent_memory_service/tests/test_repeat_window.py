@@ -22,7 +22,9 @@ async def busy(service: Service, seconds: float, turns: int, first: int = 0) -> 
         await asyncio.sleep(seconds / turns)
 
 
-@pytest.mark.parametrize("turns", [REMEMBERED_APPENDS - 1, REMEMBERED_APPENDS, MANY])
+@pytest.mark.parametrize(
+    "turns", [REMEMBERED_APPENDS - 1, REMEMBERED_APPENDS, pytest.param(MANY, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("seconds", [0.0, REPEAT_WINDOW_SECONDS - 1])
 def test_a_repeat_within_the_window_never_adds(service: Service, turns: int, seconds: float) -> None:
     """A client repeats its turn after many others, at the end of the window: 200, the turn whole, nothing written."""

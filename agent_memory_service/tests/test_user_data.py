@@ -166,6 +166,7 @@ def test_an_id_that_is_not_utf8_in_a_path_is_refused(service: Service) -> None:
     run(scenario())
 
 
+@pytest.mark.slow
 def test_a_list_stays_cheap_after_many_deletions(service: Service) -> None:
     """Of 400 sessions all but 5 are deleted. A list then reads few keys more than it has sessions."""
     read: list[int] = []

@@ -1,7 +1,7 @@
 """The parts of the OpenAPI description that the routes do not state themselves: their errors and the callback."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -53,19 +53,22 @@ def turn_callback(route: str) -> list[BaseRoute]:
     return router.routes
 
 
-def describe_callback_url(app: FastAPI, allowed_hosts: Sequence[str]) -> None:
-    """Add the allowed callback URLs to the description. It is made when it is first asked for, and kept by the app."""
+def complete_description(app: FastAPI, *completions: Callable[[dict[str, Any]], None]) -> None:
+    """Add to the description what only settings tell. It is made when it is first asked for, and kept by the app."""
     make_description = app.openapi
 
     def description() -> dict[str, Any]:
         if app.openapi_schema is None:
-            _allow_callback_urls(make_description(), allowed_hosts)
+            made = make_description()
+            for complete in completions:
+                complete(made)
         return app.openapi_schema or {}
 
     app.openapi = description  # type: ignore[method-assign]  # FastAPI's way to extend the description
 
 
-def _allow_callback_urls(description: dict[str, Any], allowed_hosts: Sequence[str]) -> None:
+def describe_callback_url(description: dict[str, Any], allowed_hosts: Sequence[str]) -> None:
+    """Say which URLs a message may name for its callback."""
     hosts = "|".join(re.escape(host) for host in allowed_hosts)
     url = description["components"]["schemas"]["Message"]["properties"]["callback_url"]
     if hosts:

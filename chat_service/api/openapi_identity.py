@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from fastapi import FastAPI
-
 from api.openapi import error_responses
 from api.require_token import OPEN_PATHS
 from identity.errors import IDENTITY_ERRORS
@@ -13,9 +11,8 @@ SCHEME = "token"
 """Name of the security scheme. Swagger's Authorize button asks for its token."""
 
 
-def describe_identity(app: FastAPI, *, is_on: bool) -> None:
-    """Complete the description. The app creates it once and keeps it."""
-    description = app.openapi()
+def describe_identity(description: dict[str, Any], *, is_on: bool) -> None:
+    """Complete the description."""
     message = description["components"]["schemas"]["Message"]
     if is_on:
         _describe_tokens(description)

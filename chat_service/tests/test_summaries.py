@@ -24,6 +24,12 @@ Body = dict[str, object]
 HELLO: Body = {"user_id": "alice", "text": "Hello", "metadata": {"session_id": "s1"}}
 
 
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Saves are waited for: none fails here."""
+    return settings.model_copy(update={"save_timeout_seconds": 5.0})
+
+
 def said(count: int, length: int = 1) -> list[ConversationEntry]:
     """This many messages of this length, two for each turn."""
     roles = ("user", "assistant")
@@ -150,7 +156,7 @@ async def test_session_that_changes_between_the_reads_loses_nothing(
     memory.respond_next("append", append)
     await client.post("/chat/", json=HELLO)
     await memory.until(lambda: len(memory.calls("history")) >= 4)  # the turn's, the newest twice, those before
-    await settled()
+    await background_ended()
     read = [read_summary_task(str(asked.messages[1]["content"])) for asked in model.requests[1:]]
     summarized = [f"m{number}" for number in range(50)] if later == "appended" else []
     assert [it.content for task in read if task for it in task.messages] == summarized

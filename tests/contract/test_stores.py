@@ -37,6 +37,9 @@ RECORDED = {dialect: scenarios(Path(__file__).parent / "stores" / f"{dialect}.js
 ASKED = [os.environ["DAPR_DIALECT"]] if "DAPR_DIALECT" in os.environ else list(COMPONENTS)
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list[str]]]:
     """The differences of each scenario with each store. All are played at once, as most of their time is waiting."""

@@ -58,6 +58,7 @@ def app(settings: Settings, memory: ScriptedMemory, model: ScriptedModel, issuer
         settings,
         memory_transport=httpx.MockTransport(memory.handle),
         model_transport=httpx2.MockTransport(model.handle),
+        callback_transport=httpx.MockTransport(lambda _: httpx.Response(204)),
         issuer_transport=httpx.MockTransport(issuer.handle),
     )
 
