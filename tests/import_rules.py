@@ -67,12 +67,14 @@ MEMORY = Part(
         Room(TOP),
         Room("log", (TOP,)),
         Room(
-            "domain", (TOP, "log"), names("conversations erasure export list_compaction memory profiles user_sessions")
+            "domain",
+            (TOP, "log"),
+            names("conversations erasure export facts list_compaction memory profiles user_sessions"),
         ),
         Room("api", (TOP, "log", "domain")),
         Room("main", (TOP, "log", "domain", "api"), names("main")),
     ),
-    pure=names("cursor documents errors keys log.page_plan log.recent_ids log.repeat_window store_traits"),
+    pure=names("cursor documents errors fact_list keys log.page_plan log.recent_ids log.repeat_window store_traits"),
     wire=names("dapr_wire"),
     without=names("tests"),
 )
