@@ -4,11 +4,12 @@ from collections.abc import AsyncGenerator, Sequence
 
 import clock
 from cursor import Cursor
+from dapr_state import Stored
 from documents import Document, Entry
 from errors import NotOwner, SessionDeleted, SessionUnknown, StoreRefusesWrites, SummaryConflict
 from keys import session_key
 from log import page_plan
-from log.log_reader import Slice, SliceStream, Span
+from log.log_reader import Slice, SliceStream, Span, whole
 from log.page_plan import Head, Write
 from log.paged_log import Appended, PagedLog
 from log.sweeps import TOMBSTONE_TTL_SECONDS, Sweeper
@@ -89,6 +90,32 @@ class Conversations:
             return max(0, end - (count or page_plan.HEAD_MIN_ENTRIES)), end
 
         return await self._read(session_id, user_id, span, turn_id)
+
+    async def recall(
+        self,
+        session_id: str,
+        user_id: str,
+        stored: Stored | None,
+        size_bytes: int,
+        count: int,
+        turn_id: str | None = None,
+    ) -> Slice | None:
+        """Return the newest `count` messages, given the head that was just read, and the recorded turn `turn_id`.
+
+        The head is kept for the append that follows. Raises what `read_part` raises.
+        """
+        key = session_key(session_id)
+        head = page_plan.parse(stored.value) if stored else None
+
+        def span(head: Head) -> tuple[int, int]:
+            _check_owner(head, user_id)
+            return max(0, head.total - count), head.total
+
+        part = await whole(await self._log.open_at(key, head, span, turn_id))
+        self._check_not_deleted(session_id, part.head if part else None)
+        if stored and part and part.head is head and head.fields.get("owner") == user_id:
+            self._log.keep(key, head, stored.etag, size_bytes)
+        return part
 
     async def replace(self, session_id: str, entries: Sequence[Entry]) -> None:
         """Replace the whole history, as the tutorial's POST does. The last replace wins.

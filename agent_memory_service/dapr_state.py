@@ -8,7 +8,7 @@ from itertools import chain
 
 from pydantic_core import from_json
 
-from dapr_wire import EXPECTED_STATUSES, DaprWire
+from dapr_wire import CALL_TIMEOUT_SECONDS, EXPECTED_STATUSES, DaprWire
 from documents import JSON, Document
 from errors import StoreUnavailable
 from process_limit import ProcessLimit
@@ -85,6 +85,19 @@ class DaprState:
         if response.status_code != 200:
             raise StoreUnavailable
         return Stored(_document(response.content.decode()), response.headers.get("etag", ""))
+
+    async def get_together(self, keys: Sequence[str]) -> tuple[list[Stored | None], int]:
+        """Read a few documents by one call, in the order of `keys`. Also returns the bytes of all of them as JSON.
+
+        Dapr passes no consistency with such a read, so a store with replicas may return what was there before. Raises
+        as `get` does.
+        """
+        await self._probe.check_readable()
+        response = await self._wire.get_many(keys, CALL_TIMEOUT_SECONDS)
+        if response.status_code != 200:
+            raise StoreUnavailable
+        items = _items(keys, response.content)
+        return [_stored(item) for item in items], len(response.content)
 
     async def get_bulk(self, keys: Sequence[str]) -> BulkRead:
         """Read many documents by one call. Bound the number of keys (bulk_reads.py). Raises as `get` does."""
@@ -191,6 +204,11 @@ def _items(keys: Sequence[str], content: bytes) -> list[Document]:
         logger.warning("bulk read failed: %d of %d keys with an error", len(errors), len(keys))
         raise StoreUnavailable
     return [items[key] for key in keys]
+
+
+def _stored(item: Document) -> Stored | None:
+    """The document of an item, with its etag; None for a missing key."""
+    return Stored(_document(item["data"]), str(item.get("etag", ""))) if "data" in item else None
 
 
 def _document_or_none(value: JSON) -> Document | None:

@@ -82,10 +82,10 @@ class DaprWire:
         """Read one key: 200 with the header `etag`, 204 if the key is missing."""
         return await self._call("GET", self._key_url(key))
 
-    async def get_many(self, keys: Sequence[str]) -> httpx.Response:
+    async def get_many(self, keys: Sequence[str], timeout_seconds: float = BULK_TIMEOUT_SECONDS) -> httpx.Response:
         """Read many keys: 200 with a list of items. Check each item for `error`."""
         body = to_json({"keys": keys, "parallelism": BULK_PARALLELISM})
-        return await self._call("POST", self._bulk_url, body, timeout_seconds=BULK_TIMEOUT_SECONDS)
+        return await self._call("POST", self._bulk_url, body, timeout_seconds=timeout_seconds)
 
     async def save(self, items: Sequence[bytes], expected: Collection[int] = EXPECTED_STATUSES) -> httpx.Response:
         """Write items of JSON: 204. Not atomic. Raises BodyTooLarge; then nothing was sent."""

@@ -14,6 +14,7 @@ from log.due_worker import DueWorker
 from log.paged_log import PagedLog
 from log.sweeps import SWEEP, Sweeper
 from profiles import Profiles
+from recall import Recall
 from settings import Settings
 from store_probe import StoreProbe
 from store_traits import StoreTraits
@@ -39,6 +40,7 @@ class Memory:
         self.sessions = UserSessions(log, sweeper, ListCompactor(log, sweeper, self._background))
         self.conversations = Conversations(log, sweeper, self.sessions)
         self.facts = Facts(self.profiles, self.conversations)
+        self.recall = Recall(state, self.conversations)
         self.erasure = Erasure(log, sweeper, self.profiles, due)
         self.due_worker = DueWorker(due, {SWEEP: sweeper.work, ERASE: self.erasure.resume})
         self.exporter = Exporter(self.profiles, self.sessions, self.conversations)

@@ -20,6 +20,8 @@ MAX_FACT_CHARS = 300
 """Longest fact, in characters: one or two sentences. The facts are read with the profile in every turn."""
 MAX_SUMMARY_CHARS = 16_000
 """Longest summary, in characters: as long as the longest text of a user. Every append writes it with the head."""
+MAX_RECALLED_MESSAGES = 20
+"""Most messages that a turn reads: as many as the head of a session always has, so one call reads them."""
 MAX_REPLACE_MESSAGES = 10_000
 """Most messages in one replace. Short messages of that number fit into a Dapr request."""
 MAX_TURN_MESSAGES = 12
@@ -87,6 +89,14 @@ class ConversationQuery(PartQuery):
     def count(self) -> int | None:
         """The most messages of the part: `limit` before a cursor, `last` without one."""
         return (self.limit or self.last) if self.before else (self.last or self.limit)
+
+
+class RecallQuery(BaseModel):
+    """What a turn needs to know: its session, how many of the newest messages, and the turn's own id for a repeat."""
+
+    session_id: Annotated[Identifier, Query(examples=["session-1"])]
+    last: Annotated[int, Query(ge=1, le=MAX_RECALLED_MESSAGES)] = MAX_RECALLED_MESSAGES
+    turn_id: Annotated[Identifier | None, Query(description="also return this turn, if it is remembered")] = None
 
 
 class MemoriesQuery(BaseModel):
@@ -277,6 +287,13 @@ class ConversationSlice(BaseModel):
     summary: Summary | None
     before: str | None
     turn: RecordedTurn | None
+
+
+class Recollection(BaseModel):
+    """What a turn needs of memory, in one read: the user's profile and facts, and the session's newest messages."""
+
+    memories: UserMemories
+    conversation: ConversationSlice
 
 
 class SessionInfo(BaseModel):

@@ -69,7 +69,7 @@ MEMORY = Part(
         Room(
             "domain",
             (TOP, "log"),
-            names("conversations erasure export facts list_compaction memory profiles user_sessions"),
+            names("conversations erasure export facts list_compaction memory profiles recall user_sessions"),
         ),
         Room("api", (TOP, "log", "domain")),
         Room("main", (TOP, "log", "domain", "api"), names("main")),

@@ -31,6 +31,8 @@ from models import (
     NewFact,
     NewTurn,
     ProfileChange,
+    RecallQuery,
+    Recollection,
     SessionId,
     SessionPage,
     SessionsQuery,
@@ -114,6 +116,17 @@ async def correct_fact(memory: MemoryDep, user_id: UserId, fact_id: FactId, chan
 async def forget_fact(memory: MemoryDep, user_id: UserId, fact_id: FactId) -> None:
     """Remove a fact. May be repeated."""
     await memory.facts.forget(user_id, fact_id)
+
+
+@router.get(
+    "/memories/{user_id}/recall",
+    response_model=Recollection,
+    responses=error_responses(*COMMON_ERRORS, NotOwner, SessionDeleted),
+)
+async def recall_memories(memory: MemoryDep, user_id: UserId, query: Annotated[RecallQuery, Query()]) -> Response:
+    """Return what a turn needs: the profile with the facts, and the newest messages of a session."""
+    recalled = await memory.recall.read(user_id, query.session_id, query.last, query.turn_id)
+    return serializers.recollection(user_id, query.session_id, recalled, query.turn_id)
 
 
 @router.get("/memories/{user_id}/conversations", responses=error_responses(*COMMON_ERRORS, StaleCursor))

@@ -28,6 +28,8 @@ from models import (
     UserMetadata,
     now,
 )
+from profiles import default_profile
+from recall import Recalled
 from user_sessions import ListedSession, SessionsPart
 
 
@@ -132,6 +134,22 @@ def facts(stored: Sequence[Document]) -> FactList:
 def memories(profile: Document, default: Document) -> UserMemories:
     """A user's profile, or the default one, and the facts."""
     return UserMemories.model_validate({**(profile or default), "facts": facts(facts_of(profile)).facts})
+
+
+def recollection(user_id: str, session_id: str, recalled: Recalled, turn_id: str | None) -> Response:
+    """What a turn needs of memory, in the form of `Recollection`. It is written at once, as every turn reads it."""
+    part = recalled.part
+    conversation = {
+        "session_id": session_id,
+        "history": list(map(message, part.entries)) if part else [],
+        "total": part.head.total if part else 0,
+        "epoch": part.head.epoch if part else None,
+        "summary": part.head.fields.get("summary") if part else None,
+        "before": cursor(part.first, part.head.epoch) if part else None,
+        "turn": recorded_turn(turn_id, part.recorded) if turn_id and part and part.recorded else None,
+    }
+    about = {"memories": memories(recalled.profile, default_profile(user_id)), "conversation": conversation}
+    return Response(to_json(about), media_type="application/json")
 
 
 def export(data: UserData, limit: StreamLimit) -> Response:

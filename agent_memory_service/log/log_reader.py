@@ -56,6 +56,15 @@ class SliceStream:
     recorded: Slice | None = None
 
 
+async def whole(opened: Slice | SliceStream | None) -> Slice | None:
+    """Read a slice to its end. Raises what its parts raise."""
+    if not isinstance(opened, SliceStream):
+        return opened
+    async with aclosing(opened.parts) as parts:
+        entries = [entry async for part in parts for entry in part]
+    return Slice(opened.head, opened.first, entries, opened.recorded)
+
+
 UNREADABLE = Head(epoch="")
 """In the place of a head whose value is no document. It belongs to nobody."""
 
@@ -85,19 +94,19 @@ class LogReader:
 
     async def read(self, key: str, span: Span, entry_id: str | None = None) -> Slice | None:
         """Return a slice of the log, all of it at once. Only for short entries. Raises what `open` raises."""
-        opened = await self.open(key, span, entry_id)
-        if not isinstance(opened, SliceStream):
-            return opened
-        async with aclosing(opened.parts) as parts:
-            entries = [entry async for part in parts for entry in part]
-        return Slice(opened.head, opened.first, entries, opened.recorded)
+        return await whole(await self.open(key, span, entry_id))
 
     async def open(self, key: str, span: Span, entry_id: str | None = None) -> Slice | SliceStream | None:
         """Return a slice of the log: empty for a tombstone, None if there is no log; a stream if it is long.
 
         Raises HistoryDamaged if the head names a page that is missing.
         """
-        head = await self.head(key)
+        return await self.open_at(key, await self.head(key), span, entry_id)
+
+    async def open_at(
+        self, key: str, head: Head | None, span: Span, entry_id: str | None = None
+    ) -> Slice | SliceStream | None:
+        """Do what `open` does, from a head that was just read. It is read again only if it was replaced since."""
         for _ in range(READ_ATTEMPTS):
             if head is None or head.deleted:
                 return Slice(head, 0, ()) if head else None

@@ -6,14 +6,15 @@ from typing import TypeAlias, cast
 
 from dapr_state import DaprState
 from documents import Entry
-from errors import StoreConflict
+from errors import StoreConflict, StoreUnavailable
 from log import page_plan
 from log.append_batch import Admit, AppendBatch, PendingAppend, WaitingAppends
+from log.kept_heads import KeptHead, KeptHeads
 from log.log_reader import READ_ATTEMPTS, LogReader, Slice
 from log.page_plan import Head, Write
 from log.repeat_window import SPILL_TTL_SECONDS, Place
 from log.retry import KeyLocks, retry_until_written
-from store_traits import ABSENT
+from store_traits import ABSENT, Etag
 
 Decide: TypeAlias = Callable[[Head | None], Awaitable[Write | None]]
 """Returns what to write, given the head. None: nothing is to be done, or an earlier attempt did it."""
@@ -37,6 +38,11 @@ class PagedLog(LogReader):
         super().__init__(state)
         self._locks = KeyLocks()
         self._waiting = WaitingAppends()
+        self._kept = KeptHeads()
+
+    def keep(self, key: str, head: Head, etag: str, size_bytes: int) -> None:
+        """Keep a head that was just read, with its etag, for the append that probably follows."""
+        self._kept.keep(key, head, etag, size_bytes)
 
     async def compare_and_swap(self, key: str, decide: Decide) -> Head | None:
         """Read the head, decide, and write by etag; retry if the write was refused or is uncertain.
@@ -71,17 +77,28 @@ class PagedLog(LogReader):
                 if append.head is not None:
                     return append.head
                 batch = AppendBatch(key, append, waiting, self.find_spilled)
-                head = cast(Head, await self._attempt(key, written, batch.decide))
+                try:
+                    head = cast(Head, await self._attempt(key, written, batch.decide, self._kept.take(key)))
+                except StoreUnavailable:
+                    self._kept.clear()  # a store that restarts may have lost what they were read from
+                    raise
                 batch.report(head)
                 return head
 
             return await retry_until_written(self._locks.of(key), attempt)
 
-    async def _attempt(self, key: str, written: WrittenPages, decide: Decide) -> Head | None:
-        """Read, decide and write once. Pages that the head does not announce yet take a second round."""
+    async def _attempt(
+        self, key: str, written: WrittenPages, decide: Decide, kept: KeptHead | None = None
+    ) -> Head | None:
+        """Read, or take the kept head; decide and write once. Pages that the head does not announce yet take a second
+        round."""
+        head: Head | None
+        etag: Etag
         while True:
-            stored = await self._state.get(key)
-            head = page_plan.parse(stored.value) if stored else None
+            if kept is not None:
+                head, etag, kept = kept.head, kept.etag, None
+            else:
+                head, etag = await self._read_head(key)
             await self._remove_orphans(written, head)
             write = await decide(head)
             if write is None:
@@ -90,10 +107,13 @@ class PagedLog(LogReader):
                 written.setdefault(write.head.epoch, []).extend(page for page, _ in write.pages)
             if write.pages or write.spilled_ids:
                 await self._state.save_all(write.pages, write.spilled_ids, SPILL_TTL_SECONDS)
-            etag = stored.etag if stored else ABSENT
             await self._state.save(key, page_plan.document(write.head), etag, write.ttl_seconds)
             if not write.announces:
                 return write.head
+
+    async def _read_head(self, key: str) -> tuple[Head | None, Etag]:
+        stored = await self._state.get(key)
+        return (page_plan.parse(stored.value), stored.etag) if stored else (None, ABSENT)
 
     async def _remove_orphans(self, written: WrittenPages, head: Head | None) -> None:
         """Remove the pages that this operation wrote for epochs that have ended, and no others."""

@@ -25,7 +25,11 @@ USERS = st.sampled_from("uuuv")
 TURNS = st.sampled_from("pqr")  # few, so that turns are repeated by other clients
 FACTS = st.sampled_from(["tea", "cats"])
 APPENDS = st.builds(
-    lambda session, turn, user: Append(session, turn, user, "pqr".index(turn) + 1), SESSIONS, TURNS, USERS
+    lambda session, turn, user, recalled: Append(session, turn, user, "pqr".index(turn) + 1, recalled),
+    SESSIONS,
+    TURNS,
+    USERS,
+    st.booleans(),
 )
 OPERATIONS: st.SearchStrategy[Operation] = st.one_of(
     APPENDS,

@@ -5,6 +5,7 @@ while it ran.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,12 +80,17 @@ class Append(Common):
     turn: str
     user: str = "u"
     size: int = 2
+    recalled: bool = False
+    """Read what a turn needs first, as the chat service does. The read may fail; the turn is appended all the same."""
 
     @property
     def lines(self) -> tuple[Line, ...]:
         return tuple((f"{self.turn}.{number}", self.turn) for number in range(self.size))
 
     async def run(self, memory: Memory) -> Appended:
+        if self.recalled:
+            with suppress(ServiceError):
+                await memory.recall.read(self.user, self.session, 2)
         entries = [NewEntry(role="user", content=content, timestamp=WHEN) for content, _ in self.lines]
         turn = NewTurn(turn_id=self.turn, user_id=self.user, entries=entries)
         return await memory.conversations.append(self.session, turn)
