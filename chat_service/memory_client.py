@@ -18,7 +18,16 @@ from pydantic import BaseModel
 import trace_context
 from errors import MemoryFailure, MemoryRejection
 from http_clients import BoundedResponses, no_cookies
-from memory_models import AppendedTurn, CallerRule, Conversation, ConversationEntry, MemoryHealth, Profile, Summary
+from memory_models import (
+    AppendedTurn,
+    CallerRule,
+    Conversation,
+    ConversationEntry,
+    MemoryHealth,
+    Profile,
+    Recollection,
+    Summary,
+)
 from settings import Settings
 from sidecar_outage import SidecarOutage
 
@@ -89,6 +98,12 @@ class MemoryClient:
     async def profile(self, user_id: str) -> Profile:
         """The user's profile and facts, by one call."""
         return parsed(await self._get(f"memories/{quoted(user_id)}?facts=true"), Profile)
+
+    async def recall(self, user_id: str, session_id: str, last: int, turn_id: str | None = None) -> Recollection:
+        """What a turn needs: the user's profile and facts, the session's newest `last` messages, and the turn `turn_id`
+        if it is recorded."""
+        query = f"session_id={quoted(session_id)}&last={last}" + (f"&turn_id={quoted(turn_id)}" if turn_id else "")
+        return parsed(await self._get(f"memories/{quoted(user_id)}/recall?{query}"), Recollection)
 
     async def recent(self, session_id: str, user_id: str, last: int, turn_id: str | None = None) -> Conversation:
         """The session's newest `last` messages, and the turn `turn_id` if it is recorded."""

@@ -124,6 +124,13 @@ class SessionList(BaseModel):
     before: str | None
 
 
+class Recollection(BaseModel):
+    """What a turn needs of memory, in one response."""
+
+    memories: Profile
+    conversation: Conversation
+
+
 class CallerRule(BaseModel):
     """Whom the memory service lets in. An older memory service does not say it."""
 

@@ -57,12 +57,12 @@ async def test_history_of_a_new_session_is_not_read(client: httpx.AsyncClient, m
 
 
 async def test_given_session_continues(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
-    """A request with a session id continues that session; the profile is requested before the history."""
+    """A request with a session id continues that session; the profile and history are requested by one call."""
     metadata = (await client.post("/chat/", json=say("Hello"))).json()["metadata"]
     response = await client.post("/chat/", json=say("And now?", metadata=metadata))
     assert response.json()["metadata"]["session_id"] == metadata["session_id"]
     assert len(memory.sessions[metadata["session_id"]].entries) == 4
-    assert [kind for kind, _ in memory.requests][2:] == ["profile", "history", "append"]
+    assert [kind for kind, _ in memory.requests][2:] == ["recall", "append"]
 
 
 async def test_empty_session_id_starts_a_session(client: httpx.AsyncClient) -> None:

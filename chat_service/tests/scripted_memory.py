@@ -14,6 +14,7 @@ import httpx
 Kind = Literal[
     "profile",
     "history",
+    "recall",
     "append",
     "summary",
     "ready",
@@ -35,6 +36,7 @@ _PREFIX = "/v1.0/invoke/agent-memory-service/method/"
 _ROUTES: list[tuple[Kind, str, str]] = [
     ("profile", "GET", r"memories/([^/]+)"),
     ("history", "GET", r"conversations/([^/]+)"),
+    ("recall", "GET", r"memories/([^/]+)/recall"),
     ("append", "POST", r"conversations/([^/]+)/turns"),
     ("summary", "PUT", r"conversations/([^/]+)/summary"),
     ("sessions", "GET", r"memories/([^/]+)/conversations"),
@@ -137,6 +139,8 @@ class ScriptedMemory:
             return httpx.Response(200, json={"status": "ok"})
         if kind == "profile":
             return httpx.Response(200, json={**self._profile(name), "facts": self.facts[name]})
+        if kind == "recall":
+            return self._recall(name, httpx.QueryParams(request.url.query))
         if kind == "history":
             return self._history(name, httpx.QueryParams(request.url.query))
         if kind == "sessions":
@@ -204,6 +208,13 @@ class ScriptedMemory:
                 fact["text"] = text
                 return httpx.Response(200, json=fact)
         return refusal(404, "fact_unknown")
+
+    def _recall(self, name: str, query: httpx.QueryParams) -> httpx.Response:
+        conversation = self._history(query["session_id"], query.set("user_id", name))
+        if conversation.status_code != 200:
+            return conversation
+        memories = {**self._profile(name), "facts": self.facts[name]}
+        return httpx.Response(200, json={"memories": memories, "conversation": conversation.json()})
 
     def _history(self, name: str, query: httpx.QueryParams) -> httpx.Response:
         session = self.sessions.get(name)

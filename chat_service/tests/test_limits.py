@@ -258,7 +258,7 @@ async def test_requests_to_the_model_are_bounded(client: httpx.AsyncClient, mode
 async def test_requests_to_memory_are_bounded(
     client: httpx.AsyncClient, memory: ScriptedMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A turn reads twice, and the pauses between its appends grow until their time is over."""
+    """A turn reads once, and the pauses between its appends grow until their time is over."""
     elapsed = 0.0
 
     async def pause(_background: BackgroundTasks, seconds: float) -> None:
@@ -270,9 +270,9 @@ async def test_requests_to_memory_are_bounded(
     monkeypatch.setattr("turn.saving.FIRST_PAUSE_SECONDS", FIRST_PAUSE_SECONDS)
     monkeypatch.setattr("random.uniform", lambda low, _high: low)
     monkeypatch.setattr("lifecycle.BackgroundTasks.pause", pause)
-    memory.respond_always(sidecar_failure(), "profile", "history", "append")
+    memory.respond_always(sidecar_failure(), "recall", "append")
     await client.post("/chat/", json={**HELLO, "metadata": {"session_id": "s1"}})
-    assert (len(memory.calls("profile")), len(memory.calls("history"))) == (1, 1)
+    assert len(memory.calls("recall")) == 1
     assert 5 <= len(memory.calls("append")) <= 12
 
 

@@ -14,7 +14,7 @@ from memory_client import MAX_RESPONSE_BYTES, PAGE_MESSAGES, MemoryClient, open_
 from memory_models import Summary
 from models import Id
 from settings import Settings
-from tests.scripted_memory import Kind, ScriptedMemory, refusal
+from tests.scripted_memory import ScriptedMemory, refusal
 from turn.saving import MAX_ENTRY_BYTES
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -123,15 +123,13 @@ async def test_errors_of_the_sidecar_are_no_rejections(
     code: str,
 ) -> None:
     """An error that is not the memory service's own neither ends the turn nor its save, and is reported by its code."""
-    memory.respond_next("history", response)
-    memory.respond_next("profile", response)
+    memory.respond_next("recall", response)
     memory.respond_next("append", response, response)
     body = {"user_id": "alice", "text": "Hello", "metadata": {"session_id": "s1"}}
     reply = await client.post("/chat/", json=body)
     assert (reply.status_code, reply.json()["metadata"]["history"]) == (200, "saved")
     assert len(memory.calls("append")) == 3
-    for read in ("history", "profile"):
-        assert f"{read} not read code={code} " in caplog.text
+    assert f"memory not read code={code} " in caplog.text
     memory.respond_next("ready", response)
     assert (await client.get("/health/ready")).json()["code"] == code
     memory.respond_always(response, "append")
@@ -171,12 +169,9 @@ async def test_page_is_no_readiness(
     assert (ready.status_code, ready.json()["code"]) == (503, "memory_answer_not_understood")
 
 
-@pytest.mark.parametrize("kind", ["profile", "history"])
-async def test_deeply_nested_response_is_a_failure(
-    client: httpx.AsyncClient, memory: ScriptedMemory, kind: Kind
-) -> None:
+async def test_deeply_nested_response_is_a_failure(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
     """JSON nested too deeply to be read leaves memory unavailable; the reply is sent."""
-    memory.respond_next(kind, httpx.Response(200, content=b'{"a":' * 50_000))
+    memory.respond_next("recall", httpx.Response(200, content=b'{"a":' * 50_000))
     memory.respond_next("append", httpx.Response(500, content=b'{"a":' * 50_000 + b"1" + b"}" * 50_000))
     body = {"user_id": "alice", "text": "Hello", "metadata": {"session_id": "s1"}}
     metadata = (await client.post("/chat/", json=body)).json()["metadata"]
@@ -195,7 +190,7 @@ async def test_trace_context_is_passed_on(client: httpx.AsyncClient, memory: Scr
     }
     body = {"user_id": "alice", "text": "Hello", "metadata": {"session_id": "s1"}}
     await client.post(path, json=body, headers=sent)
-    assert len(memory.requests) == 3
+    assert [kind for kind, _ in memory.requests] == ["recall", "append"]
     for _, request in memory.requests:
         assert (request.headers["traceparent"], request.headers["tracestate"]) == (TRACEPARENT, "a=1")
         assert {"dapr-app-id", "authorization", "cookie"}.isdisjoint(request.headers)

@@ -12,11 +12,11 @@ from tests.scripted_memory import Kind, ScriptedMemory, refusal, sidecar_failure
 from tests.scripted_model import ScriptedModel
 
 HELLO = {"user_id": "alice", "text": "Hello", "metadata": {"session_id": "s1"}}
-KINDS: list[Kind] = ["profile", "history", "append"]
+KINDS: list[Kind] = ["recall", "append"]
 DROPPED = httpx.ConnectTimeout("sent, but no response")
 
 
-@pytest.mark.parametrize("kinds", [["profile"], ["history"], ["append"], ["profile", "history"], KINDS])
+@pytest.mark.parametrize("kinds", [["recall"], ["append"], KINDS])
 @pytest.mark.parametrize(
     "failure",
     [DROPPED, sidecar_failure(), refusal(503, "store_unavailable"), httpx.Response(431, text="too large")],
@@ -25,7 +25,7 @@ DROPPED = httpx.ConnectTimeout("sent, but no response")
 async def test_reply_is_sent_without_memory(
     client: httpx.AsyncClient, memory: ScriptedMemory, kinds: list[Kind], failure: httpx.Response | Exception
 ) -> None:
-    """If profile, history or save fail, alone or together, the reply is sent and its metadata reports it."""
+    """If the read or the save fails, or both, the reply is sent and its metadata reports it."""
     memory.remember("s1", "alice", ("user", "Hi"), ("assistant", "Hi"))
     memory.respond_always(failure, *kinds)
     response = await client.post("/chat/", json=HELLO)
@@ -40,13 +40,13 @@ async def test_reply_is_sent_without_memory(
 async def test_defaults_replace_the_profile(
     client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel
 ) -> None:
-    """If the profile cannot be read, the tutorial's defaults replace it; the history is still used."""
+    """If memory cannot be read, the tutorial's defaults replace the profile, and the model gets the message alone."""
     memory.remember("s1", "alice", ("user", "Hi"), ("assistant", "Hi"))
-    memory.respond_next("profile", sidecar_failure())
+    memory.respond_next("recall", sidecar_failure())
     await client.post("/chat/", json=HELLO)
     system, *said = model.requests[0].messages
     assert '{"name": "alice", "preferred_style": "casual", "goal": "chat"}' in str(system["content"])
-    assert [message["content"] for message in said] == ["Hi", "Hi", "Hello"]
+    assert [message["content"] for message in said] == ["Hello"]
 
 
 @pytest.mark.parametrize(("status", "code"), [(403, "not_owner"), (410, "session_deleted")])
@@ -54,7 +54,7 @@ async def test_rejected_session_gets_no_reply(
     client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel, status: int, code: str
 ) -> None:
     """Another user's session and a deleted session are rejected before the model is asked."""
-    memory.respond_next("history", refusal(status, code))
+    memory.respond_next("recall", refusal(status, code))
     response = await client.post("/chat/", json=HELLO)
     assert (response.status_code, response.json()["code"]) == (status, code)
     assert model.requests == []
@@ -113,13 +113,14 @@ async def test_hanging_memory_is_given_up(
     assert (response.status_code, response.json()["metadata"]["memory"]) == (200, "unavailable")
 
 
-@pytest.mark.parametrize("kind", ["profile", "history"])
+@pytest.mark.parametrize(("kind", "session"), [("profile", None), ("recall", "s1")])
 async def test_response_of_another_shape_is_a_failure(
-    client: httpx.AsyncClient, memory: ScriptedMemory, kind: Kind
+    client: httpx.AsyncClient, memory: ScriptedMemory, kind: Kind, session: str | None
 ) -> None:
-    """A response of another shape is a failure, not an empty profile or history."""
+    """A response of another shape is a failure, not an empty profile or history; also for a new session."""
     memory.respond_next(kind, httpx.Response(200, json={"hello": "world"}))
-    assert (await client.post("/chat/", json=HELLO)).json()["metadata"]["memory"] == "unavailable"
+    message = {**HELLO, "metadata": {"session_id": session}} if session else {"user_id": "alice", "text": "Hello"}
+    assert (await client.post("/chat/", json=message)).json()["metadata"]["memory"] == "unavailable"
 
 
 async def test_readiness_follows_the_memory_service(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:

@@ -101,7 +101,7 @@ async def test_turn_after_an_unread_history_is_checked_too(
 ) -> None:
     """If the history could not be read but the turn was saved, a summary that is due is still written."""
     memory.remember("s1", "alice", *[("user", "a"), ("assistant", "b")] * 8)
-    memory.respond_next("history", httpx.Response(503, json={"code": "store_unavailable", "detail": "later"}))
+    memory.respond_next("recall", httpx.Response(503, json={"code": "store_unavailable", "detail": "later"}))
     body = {"user_id": "alice", "text": "Hello", "metadata": {"session_id": "s1"}}
     assert (await client.post("/chat/", json=body)).json()["metadata"]["history"] == "saved"
     await memory.until(lambda: memory.sessions["s1"].summary is not None)

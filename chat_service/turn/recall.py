@@ -1,6 +1,5 @@
 """Reads what memory holds for a turn before the model runs: the profile and the session's newest messages."""
 
-import asyncio
 import logging
 from dataclasses import dataclass
 
@@ -22,7 +21,7 @@ logger = logging.getLogger("chat_service.turn")
 class MemorySnapshot:
     """What memory held when the turn began.
 
-    A field is None if its read failed. The conversation of a new session is empty, without a read.
+    A field is None if the read failed. The conversation of a new session is empty, without a read.
     """
 
     profile: Profile | None
@@ -36,35 +35,16 @@ class MemorySnapshot:
 
 
 async def recall(memory: MemoryClient, request: TurnRequest) -> MemorySnapshot:
-    """Read both at the same time. Raises NotOwner or SessionDeleted; any other failure leaves a field None."""
-    if request.is_new_session:
-        profile = await _profile(memory, request.user_id)
-        return MemorySnapshot(profile, Conversation(history=[]), "ok" if profile else "unavailable")
-    profile, conversation = await asyncio.gather(_profile(memory, request.user_id), _conversation(memory, request))
-    return MemorySnapshot(profile, conversation, "ok" if profile and conversation else "unavailable")
-
-
-async def _profile(memory: MemoryClient, user_id: str) -> Profile | None:
+    """Read all of it by one call. Raises NotOwner or SessionDeleted; after any other failure the fields are None."""
+    new = Conversation(history=[]) if request.is_new_session else None
     try:
-        return await memory.profile(user_id)
+        if new is not None:
+            return MemorySnapshot(await memory.profile(request.user_id), new, "ok")
+        turn_id = request.turn_id if request.is_repeatable else None
+        recalled = await memory.recall(request.user_id, request.session_id, WINDOW_MESSAGES, turn_id)
+        return MemorySnapshot(recalled.memories, recalled.conversation, "ok")
     except MemoryFailure as failure:
-        _log_failure("profile", failure)
-        return None
-
-
-async def _conversation(memory: MemoryClient, request: TurnRequest) -> Conversation | None:
-    turn_id = request.turn_id if request.is_repeatable else None
-    try:
-        return await memory.recent(request.session_id, request.user_id, WINDOW_MESSAGES, turn_id)
-    except MemoryRejection as rejection:
-        if rejection.code in _ENDING:
-            raise _ENDING[rejection.code] from rejection
-        _log_failure("history", rejection)
-        return None
-    except MemoryFailure as failure:
-        _log_failure("history", failure)
-        return None
-
-
-def _log_failure(read: str, failure: MemoryFailure) -> None:
-    logger.warning("%s not read code=%s trace=%s", read, failure.code, trace_context.trace_id())
+        if isinstance(failure, MemoryRejection) and failure.code in _ENDING:
+            raise _ENDING[failure.code] from failure
+        logger.warning("memory not read code=%s trace=%s", failure.code, trace_context.trace_id())
+        return MemorySnapshot(None, new, "unavailable")

@@ -196,10 +196,11 @@ async def test_every_call_to_memory_names_the_user(
     for kind, call in memory.requests:
         named = {
             "profile": httpx.URL(call.url).raw_path.decode().partition("?")[0].rpartition("/")[2].replace("%7E", "~"),
+            "recall": httpx.URL(call.url).raw_path.decode().split("/")[-2].replace("%7E", "~"),
             "append": json.loads(call.content or b"{}").get("user_id"),
         }.get(kind, httpx.QueryParams(call.url.query).get("user_id"))
         assert named == ADA, kind
-    assert {kind for kind, _ in memory.requests} == {"profile", "history", "append", "summary"}
+    assert {kind for kind, _ in memory.requests} == {"recall", "history", "append", "summary"}
     assert memory.sessions["s1"].summary is not None
 
 
