@@ -65,6 +65,7 @@ class MeasuredSystem:
     memory: str
     invocation: str
     memory_replica: Replica
+    chat_replica: Replica
 
     def invoke(self, path: str) -> str:
         """Return the URL by which the chat service calls a path of the memory service."""
@@ -73,6 +74,16 @@ class MeasuredSystem:
     def state(self, key: str = "") -> str:
         """Return the URL of the memory's state at its sidecar, of one key or for saving."""
         return self.memory_replica.state(key)
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The ids of its processes, by what each is."""
+        return {
+            "chat": self.chat_replica.app.pid,
+            "chat's sidecar": self.chat_replica.sidecar.pid,
+            "memory": self.memory_replica.app.pid,
+            "memory's sidecar": self.memory_replica.sidecar.pid,
+        }
 
     @property
     def memory_sidecar_port(self) -> int:
@@ -89,7 +100,7 @@ async def running(
         memory = system.add_memory(bench.env, state_port=state_port, sidecar_port=memory_sidecar_port)
         chat = system.add_chat(bench.env)
         await system.start_async()
-        measured = MeasuredSystem(kind, chat.url, memory.url, system.memory, memory)
+        measured = MeasuredSystem(kind, chat.url, memory.url, system.memory, memory, chat)
         await _until_turns_work(bench.client, measured)
         yield measured
 

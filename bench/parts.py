@@ -1,6 +1,5 @@
 """A turn and its parts, each measured alone and alternately in one run."""
 
-import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
@@ -37,14 +36,14 @@ class PartFigures:
     medians: dict[int, dict[str, float]]
 
     def turn_over_parts(self, size: int) -> float:
-        """Return a turn's time divided by the sum of its parts. The two reads run at the same time, as in a turn."""
+        """Return a turn's time divided by the sum of its parts."""
         found = self.medians[size]
-        return found["turn"] / (found["both reads"] + found["agent run"] + found["append"])
+        return found["turn"] / (found["read"] + found["agent run"] + found["append"])
 
     def delta_over_parts(self, size: int) -> float:
-        """Return the time to the first delta divided by that to the bare agent's first token plus the slower read."""
+        """Return the time to the first delta divided by that to the bare agent's first token plus the read."""
         found = self.medians[size]
-        return found["first delta"] / (found["first token"] + max(found["profile read"], found["history read"]))
+        return found["first delta"] / (found["first token"] + found["read"])
 
 
 async def measure_parts(
@@ -81,9 +80,7 @@ class PartBench:
         """Take each measure once."""
         measures: dict[str, Callable[[], Coroutine[None, None, float]]] = {
             "turn": lambda: timed(turn, self.client, self.system, self.user, self.session, "a turn"),
-            "both reads": lambda: timed(self._both_reads),
-            "profile read": lambda: timed(self._profile),
-            "history read": lambda: timed(self._history),
+            "read": lambda: timed(self._read),
             "agent run": lambda: timed(self.agent.run, self.window, "a turn"),
             "append": lambda: timed(self._append),
             "first delta": self._first_delta,
@@ -94,20 +91,13 @@ class PartBench:
             if keep:
                 self.samples[name].append(seconds)
 
-    async def _profile(self) -> bool:
-        async with self.client.get(self.system.invoke(f"memories/{self.user}")) as response:
-            return await succeeded(response)
-
-    async def _history(self) -> bool:
-        url = self.system.invoke(f"conversations/{self.session}?last={WINDOW_MESSAGES}&user_id={self.user}")
-        async with self.client.get(url) as response:
+    async def _read(self) -> bool:
+        query = f"session_id={self.session}&last={WINDOW_MESSAGES}"
+        async with self.client.get(self.system.invoke(f"memories/{self.user}/recall?{query}")) as response:
             if not await succeeded(response):
                 return False
-            self.window = (await response.json())["history"]
+            self.window = (await response.json())["conversation"]["history"]
             return True
-
-    async def _both_reads(self) -> bool:
-        return all(await asyncio.gather(self._profile(), self._history()))
 
     async def _append(self) -> bool:
         url = self.system.invoke(f"conversations/{self.session}/turns")

@@ -14,6 +14,8 @@ class Plan:
     part_rounds: int
     long_session: int
     identity_rounds: int
+    cpu_rounds: int
+    cpu_turns: int
 
 
 FULL = Plan(
@@ -24,6 +26,8 @@ FULL = Plan(
     part_rounds=60,
     long_session=100_000,
     identity_rounds=600,
+    cpu_rounds=7,
+    cpu_turns=320,
 )
 QUICK = Plan(
     turns=8,
@@ -33,4 +37,6 @@ QUICK = Plan(
     part_rounds=15,
     long_session=15_000,
     identity_rounds=150,
+    cpu_rounds=3,
+    cpu_turns=96,
 )

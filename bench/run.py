@@ -1,9 +1,11 @@
 """One run: the tutorial's system and ours alternately, then the parts of our turn, then the bytes of both."""
 
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 
 from bench.bare_agent import BareAgent
 from bench.compare import TurnFigures, measure, measure_bytes
+from bench.cpu import SESSION_MESSAGES, USERS, CpuFigures, measure_cpu
 from bench.identity import IdentityFigures, measure_identity
 from bench.measured import Bench, Kind, MeasuredSystem, running, tutorial_memory
 from bench.memory import MemoryBench, MemoryFigures
@@ -13,6 +15,7 @@ from bench.plan import Plan
 from bench.relay import relay
 from bench.table import Target, table
 from bench.targets import (
+    cpu_lines,
     identity_line,
     identity_targets,
     memory_lines,
@@ -29,6 +32,8 @@ async def run(bench: Bench, plan: Plan) -> None:
     """Measure everything and print it."""
     say(f"Sidecars: {bench.sidecars_name}. The same model endpoint, client and kind of sidecar for both; medians.")
     tutorial, ours = await compared(bench, plan)
+    say("measuring CPU time")
+    cpu = await measured_cpu(bench, plan)
     async with running(bench, "ours") as system:
         say("measuring the parts of a turn")
         parts = await measured_parts(bench, system, plan)
@@ -38,7 +43,7 @@ async def run(bench: Bench, plan: Plan) -> None:
     identity = await measure_identity(bench, plan)
     await count_bytes(bench, "tutorial", plan, tutorial)
     await count_bytes(bench, "ours", plan, ours)
-    show(tutorial, ours, parts, memory, identity, plan)
+    show(tutorial, ours, cpu, parts, memory, identity, plan)
     if not bench.sidecars.isolated:
         say("\nRedis keeps this run's keys: redis-cli --scan --pattern '*bench-*' | xargs redis-cli del")
 
@@ -53,6 +58,18 @@ async def compared(bench: Bench, plan: Plan) -> list[TurnFigures]:
         figures = await measure(bench.client, (theirs,), plan)
     async with running(bench, "ours") as mine:
         return [*figures, *await measure(bench.client, (mine,), plan)]
+
+
+async def measured_cpu(bench: Bench, plan: Plan) -> CpuFigures:
+    """Measure the CPU time of a turn of both systems, alternately if both can run at once, else of ours alone."""
+    agent = BareAgent(bench.model_url)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(agent.close)
+        ours = await stack.enter_async_context(running(bench, "ours"))
+        systems = {"ours": ours}
+        if bench.sidecars.isolated:
+            systems["tutorial"] = await stack.enter_async_context(running(bench, "tutorial"))
+        return await measure_cpu(bench.client, systems, ours, agent, plan)
 
 
 async def count_bytes(bench: Bench, kind: Kind, plan: Plan, figures: TurnFigures) -> None:
@@ -85,6 +102,7 @@ async def measured_memory(bench: Bench, system: MeasuredSystem, plan: Plan) -> M
 def show(
     tutorial: TurnFigures,
     ours: TurnFigures,
+    cpu: CpuFigures,
     parts: PartFigures,
     memory: MemoryFigures,
     identity: IdentityFigures,
@@ -92,6 +110,8 @@ def show(
 ) -> None:
     """Print the table, the other figures and the targets."""
     say("\n" + table(list(turn_rows(tutorial, ours))))
+    say(f"\nCPU time of a turn, {USERS} users, sessions of {SESSION_MESSAGES} messages and more")
+    say_all(cpu_lines(cpu))
     say("\nA turn and its parts, each alone")
     say_all(part_lines(parts))
     say("\nThe memory service by itself")

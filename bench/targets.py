@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from bench.compare import AT_ONCE, BYTES_SIZES, SIZES, USERS, TurnFigures
+from bench.cpu import CpuFigures
 from bench.identity import IdentityFigures
 from bench.memory import MANY_WRITERS, TURNS_EACH, WRITERS, MemoryFigures
 from bench.parts import PART_SIZES, PartFigures
@@ -74,7 +75,16 @@ def part_targets(parts: PartFigures) -> Iterator[Target]:
     for size in PART_SIZES:
         yield Target(f"a turn by the sum of its parts, {size:,} messages", 1.10, parts.turn_over_parts(size))
         delta = parts.delta_over_parts(size)
-        yield Target(f"first delta by first token and slower read, {size:,} messages", 1.25, delta)
+        yield Target(f"first delta by first token and read, {size:,} messages", 1.25, delta)
+
+
+def cpu_lines(found: CpuFigures) -> Iterator[str]:
+    """Yield the CPU time of a turn, by process, and the floors."""
+    for name, processes in found.turns.items():
+        parts = ", ".join(f"{process} {seconds * MS:.2f}" for process, seconds in processes.items())
+        yield f"{name}, ms: {sum(processes.values()) * MS:.2f} = {parts}"
+    for name, seconds in found.floors.items():
+        yield f"floor, ms: {name} {seconds * MS:.2f}"
 
 
 def memory_lines(found: MemoryFigures) -> Iterator[str]:
