@@ -1,7 +1,8 @@
 """Sweeps: removing the pages of epochs that ended.
 
-The first sweep runs within the request that ends an epoch. Others follow on a schedule of the due list, also if this
-process dies: a write that was on its way may reach the store minutes later, and the next sweep removes it.
+A delete and an erase sweep before they respond. More sweeps follow on a schedule of the due list, also if this process
+dies: a write that was on its way may reach the store minutes later, and the next sweep removes it. A replace leaves all
+sweeps to the schedule, so that reads that have begun still find their pages.
 """
 
 from collections.abc import Callable, Iterable
@@ -92,7 +93,7 @@ class Sweeper:
 class Retirement:
     """What one operation does about the epochs that it ends.
 
-    Their sweeps are put on the due list before the head is written. The first sweep then runs within the operation.
+    `plan` puts their sweeps on the due list, before the head is written. `sweep` removes their pages at once, after it.
     """
 
     def __init__(self, key: str, sweeper: Sweeper) -> None:
