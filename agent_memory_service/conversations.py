@@ -38,6 +38,11 @@ class Conversations:
         entries = [{**entry.model_dump(), "turn_id": turn.turn_id} for entry in turn.entries]
 
         async def admit(head: Head | None) -> Document:
+            """Return the fields of the head that will have the turn.
+
+            A deleted session is refused, and so is one of another user. A session of this user keeps its fields. One
+            without an owner, which is new or was written by the tutorial's code, is listed and becomes this user's.
+            """
             self._check_not_deleted(session_id, head)
             fields = head.fields if head else {}
             if head and fields.get("owner") == turn.user_id:

@@ -1,4 +1,7 @@
-"""The documents of the state store: each is read and saved whole, by key, with an etag."""
+"""The documents of the state store: each is read and saved whole, by key, with an etag.
+
+dapr_wire.py makes the calls; this module says what their responses mean.
+"""
 
 import asyncio
 import logging

@@ -23,10 +23,12 @@ class Settings(BaseSettings):
     dapr_http_endpoint: str | None = Field(default=None, pattern=r"^https?://[^\s/:]+(:[0-9]{1,5})?/?$")
     """Full address of the sidecar, for a sidecar on another machine. It overrides the port."""
     dapr_api_token: SecretStr | None = None
-    """If set, each call to the sidecar carries it in the header `dapr-api-token`."""
+    """The sidecar's token. If set, this service sends it with each call to its sidecar, in the header `dapr-api-token`.
+    """
     app_api_token: SecretStr | None = None
-    """If set, each request must carry it in the header `dapr-api-token`. Dapr adds it to the calls it delivers, so
-    only calls through a sidecar are accepted."""
+    """This service's own token, another one than the sidecar's. If set, each request that arrives must have it, in a
+    header that is also called `dapr-api-token`. Dapr adds it to the calls it delivers, so only calls through a sidecar
+    are accepted."""
     state_store: str = "statestore"
     """Name of the Dapr component that stores the memory."""
 

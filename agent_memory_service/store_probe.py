@@ -1,7 +1,11 @@
 """When the service learns about its store, and what it does until then.
 
-It learns once, before the first request or at the first use of the store. A store that is down is asked again; one that
-is refused is asked again too, as it may be replaced.
+Three modules belong together. This one decides when to try the store, and refuses requests if the store is unsuitable.
+store_trial.py tries it: it learns how the store behaves, and finds what the store lacks. store_traits.py has the
+result, and forms writes as the result demands.
+
+The service learns once, before the first request or at the first use of the store. A store that is down is asked
+again; one that is refused is asked again too, as it may be replaced.
 """
 
 import asyncio

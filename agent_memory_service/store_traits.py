@@ -1,4 +1,7 @@
-"""How a store behaves where stores differ, and what a write looks like because of it. Pure: it calls nothing."""
+"""How a store behaves where stores differ, and what a write looks like because of it. Pure: it calls nothing.
+
+store_trial.py learns it from the store.
+"""
 
 from dataclasses import dataclass
 from enum import Enum

@@ -1,4 +1,8 @@
-"""Learning how a store behaves by trying it, with keys of its own that expire and are deleted at the end."""
+"""Learning how a store behaves by trying it, with keys of its own that expire and are deleted at the end.
+
+store_probe.py says when. What a store does differently from others becomes a field of StoreTraits (store_traits.py); if
+a promise cannot hold, the trial raises Lack.
+"""
 
 import asyncio
 import secrets

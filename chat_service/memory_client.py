@@ -66,7 +66,10 @@ _REFUSED_BEFORE_WRITING = frozenset({"overloaded", "store_refuses_writes", "stor
 
 
 def open_memory_http(settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
-    """The pooled HTTP client for the sidecar. It opens no socket before its first call."""
+    """The pooled HTTP client for the sidecar. It opens no socket before its first call.
+
+    `headers` are those that every call has. Headers that differ between requests are given with each call.
+    """
     token = settings.dapr_api_token
     return httpx.AsyncClient(
         base_url=f"{settings.sidecar_url}/v1.0/invoke/{settings.memory_app_id}/method/",

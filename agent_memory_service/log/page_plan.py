@@ -1,7 +1,8 @@
 """What a paged log writes: pure functions from a head and new entries to documents.
 
 A log is one head and its pages. The head has the newest entries; its write decides whether an append counts. A page has
-older entries and is written once. docs/architecture.md explains why each step is safe.
+older entries and is written once. docs/architecture.md explains why each step is safe; its part "Words" says what
+seals, announcements, tombstones and the kinds of epochs are.
 """
 
 import secrets
@@ -38,8 +39,8 @@ _HEAD_FIELDS = {
 }
 
 
-class RetiredEpoch(NamedTuple):
-    """An epoch that ended, and the most pages that it may have left in the store."""
+class EpochPages(NamedTuple):
+    """An epoch, and the most pages that it may have in the store."""
 
     epoch: str
     pages: int
@@ -55,31 +56,35 @@ class PastEpoch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The head of a log.
-
-    `history` has the newest entries; `sealed` counts the entries in pages. `announced` is the number of pages of this
-    epoch that may be in the store: nobody writes a page before a head has announced it. `largest_page_bytes` is the
-    size of the largest page as JSON, 0 if it is unknown: readers bound their reads with it. `past_epochs` (stored as
-    `epochs`) names the epochs that were replaced lately, each with its time. `recent_ids` (stored as `turns`) has the
-    entry ids of the last appends; `marks` and `spilled_until` are about older ones (repeat_window.py). A `deleted` head
-    is a tombstone. `fields` belong to the user of the log.
-
-    `retired_epochs` (stored as `was`) is read from heads of this service's first version only. It names epochs whose
-    pages that version has not swept yet.
-    """
+    """The head of a log. Its document has the same names, except where a field says "stored as"."""
 
     history: Sequence[Entry] = ()
+    """The newest entries, the oldest of them first."""
     sealed: int = 0
+    """Number of entries in pages: those before `history`."""
     epoch: str = TUTORIAL_EPOCH
+    """The current epoch. The pages that count are pages of this epoch."""
     announced: int = 0
+    """Number of pages of the current epoch that may be in the store: nobody writes a page before a head has announced
+    it."""
     largest_page_bytes: int = 0
+    """Stored as `largest_page`. Size of the largest page as JSON, in bytes; 0 if it is unknown. Readers bound their
+    reads with it."""
     past_epochs: tuple[PastEpoch, ...] = ()
+    """Stored as `epochs`. The epochs that were replaced lately. A replace finds its own epoch here if another replace
+    followed; a delete finds the pages to remove."""
     recent_ids: str = recent_ids.EMPTY
+    """Stored as `turns`. The entry ids of the last 128 appends, in a string of fixed length (recent_ids.py)."""
     marks: tuple[Mark, ...] = ()
+    """How long the log was at some times (repeat_window.py)."""
     spilled_until: int = 0
-    retired_epochs: tuple[RetiredEpoch, ...] = ()
+    """Until when keys of spilled ids may exist, in seconds since 1970; 0 if there are none (repeat_window.py)."""
+    first_version_epochs: tuple[EpochPages, ...] = ()
+    """Stored as `was`. Only this service's first version writes it: epochs that ended, and that it has not swept."""
     deleted: bool = False
+    """This head is a tombstone."""
     fields: Document = field(default_factory=dict)
+    """All other fields of the document. They belong to the user of the log, as a session's owner and summary."""
 
     @property
     def total(self) -> int:
@@ -87,28 +92,30 @@ class Head:
         return self.sealed + len(self.history)
 
     @property
-    def own_pages(self) -> tuple[RetiredEpoch, ...]:
-        """This head's epoch with the pages that it may have; empty if it has none."""
-        return (RetiredEpoch(self.epoch, self.announced),) if self.announced else ()
+    def own_pages(self) -> tuple[EpochPages, ...]:
+        """The current epoch with the pages that it may have; empty if it has none."""
+        return (EpochPages(self.epoch, self.announced),) if self.announced else ()
 
     @property
-    def replaced_pages(self) -> tuple[RetiredEpoch, ...]:
+    def replaced_pages(self) -> tuple[EpochPages, ...]:
         """The epochs that were replaced lately, with the pages that may not be swept yet."""
-        return tuple(RetiredEpoch(past.epoch, past.pages) for past in self.past_epochs if past.pages)
+        return tuple(EpochPages(past.epoch, past.pages) for past in self.past_epochs if past.pages)
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """What one attempt writes: first pages and spilled ids, then the head. Only the head's write decides.
-
-    An `announces` write changes nothing but the number of announced pages. The attempt goes on after it.
-    """
+    """What one attempt writes: first pages and spilled ids, then the head. Only the head's write decides."""
 
     head: Head
     pages: Sequence[tuple[str, Document]] = ()
+    """Full pages that were moved out of the head, each with its key."""
     spilled_ids: Sequence[tuple[str, Document]] = ()
+    """The places of ids that leave the head early, each with its key."""
     ttl_seconds: int | None = None
+    """The TTL of the head; None: it stays."""
     announces: bool = False
+    """This write only announces pages: `head` is the one that was read, with a larger `announced`. After it the attempt
+    reads the head again and decides again (PagedLog._attempt). Then it writes the pages and adds the entries."""
 
 
 def new_epoch() -> str:
@@ -131,7 +138,7 @@ def parse(document: Document) -> Head:
         recent_ids=cast(str, document.get("turns", recent_ids.EMPTY)),
         marks=tuple(Mark(*item) for item in cast(list[tuple[int, int]], document.get("marks", []))),
         spilled_until=cast(int, document.get("spilled_until", 0)),
-        retired_epochs=tuple(RetiredEpoch(*item) for item in cast(list[tuple[str, int]], document.get("was", []))),
+        first_version_epochs=tuple(EpochPages(*item) for item in cast(list[tuple[str, int]], document.get("was", []))),
         deleted=deleted,
         fields={name: value for name, value in document.items() if name not in _HEAD_FIELDS},
     )
@@ -180,8 +187,8 @@ def document(head: Head) -> Document:
         stored["marks"] = [[at, total] for at, total in head.marks]
     if head.spilled_until:
         stored["spilled_until"] = head.spilled_until
-    if head.retired_epochs:
-        stored["was"] = [[epoch, pages] for epoch, pages in head.retired_epochs]
+    if head.first_version_epochs:
+        stored["was"] = [[epoch, pages] for epoch, pages in head.first_version_epochs]
     if head.deleted:
         stored["deleted"] = True
     return stored
@@ -190,7 +197,7 @@ def document(head: Head) -> Document:
 def open_head(head: Head | None) -> Head:
     """Return the head to append to. A missing log and a tombstone start a new epoch."""
     if head is None or head.deleted:
-        return Head(epoch=new_epoch(), retired_epochs=head.retired_epochs if head else ())
+        return Head(epoch=new_epoch(), first_version_epochs=head.first_version_epochs if head else ())
     return head
 
 
@@ -262,9 +269,10 @@ def _pages_soon(head: Head) -> int:
 
 
 def full_pages(head: Head) -> int:
-    """Return how many pages to move out of a head to which at most HEAD_MIN_ENTRIES entries were added.
+    """Return how many pages to move out of a head that got new entries: as few as leave at most 32 entries in it.
 
-    With that limit the pages have only entries that were in the head before: all writers of page n write the same.
+    More than HEAD_MIN_ENTRIES entries stay in the head, and at most HEAD_MIN_ENTRIES are new. So all new entries stay
+    in the head, and pages get only entries that were read from it: all writers of page n write the same bytes.
     """
     return max(0, -(-(len(head.history) - HEAD_MIN_ENTRIES - PAGE_ENTRIES) // PAGE_ENTRIES))
 
@@ -288,13 +296,16 @@ def oldest_pages(key: str, head: Head, count: int) -> list[tuple[str, Document]]
 
 
 def replacement(head: Head | None, entries: Sequence[Entry], fields: Document, now: float) -> Head:
-    """Return the head of a new epoch that has all of `entries`. Later appends move them to pages."""
+    """Return the head of a new epoch that has all of `entries`. Later appends move them to pages.
+
+    It remembers no entry ids: an append from before the replace is new if it is repeated.
+    """
     past = (*head.past_epochs, PastEpoch(head.epoch, int(now), head.announced)) if head else ()
     return Head(history=entries, epoch=new_epoch(), past_epochs=_remembered(past, now), fields=fields)
 
 
 def _remembered(past: tuple[PastEpoch, ...], now: float) -> tuple[PastEpoch, ...]:
-    """Return the past epochs that a head still remembers."""
+    """Return the replaced epochs that a head still remembers: the newest ones that are not too old."""
 
     def seconds(epoch: PastEpoch) -> int:
         return REMEMBERED_PAGES_SECONDS if epoch.pages else REMEMBERED_EPOCH_SECONDS
@@ -316,13 +327,16 @@ def with_field(head: Head, name: str, value: JSON) -> Head:
 
 
 def tombstone(head: Head | None) -> Head:
-    """Return the tombstone of a deleted log, or of one that never was. It says which pages may be there."""
+    """Return the tombstone of a deleted log, or of one that never was.
+
+    It keeps the epoch with its number of pages, and the replaced epochs that may still have pages.
+    """
     if head is None:
         return Head(epoch=new_epoch(), deleted=True)
     with_pages = tuple(past for past in head.past_epochs if past.pages)
     return Head(epoch=head.epoch, announced=head.announced, past_epochs=with_pages, deleted=True)
 
 
-def without_retired_epochs(head: Head) -> Head:
+def without_first_version_epochs(head: Head) -> Head:
     """Return the head without the epochs that this service's first version left to sweep."""
-    return replace(head, retired_epochs=())
+    return replace(head, first_version_epochs=())

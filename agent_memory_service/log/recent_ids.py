@@ -3,6 +3,8 @@
 Each append has one slot: a digest of its entry id and its number of entries, the newest slot at the end. The entries
 of the appends follow each other up to the end of the log, so the counts give the position of each append, also of
 entries that were moved to pages. The string never grows: an append to a long log writes no more than the first one.
+
+Positions are counted from the end of the log. An operation that removes entries at the end must remove their slots too.
 """
 
 import hashlib

@@ -21,7 +21,10 @@ SPILL_TTL_SECONDS = REPEAT_WINDOW_SECONDS + 2 * SLACK_SECONDS
 
 
 class Mark(NamedTuple):
-    """A log had `total` entries at a time, in seconds since 1970."""
+    """A log had `total` entries at a time, in seconds since 1970.
+
+    `is_past` relies on logs that only grow. An operation that shortens a log must drop the marks with a larger total.
+    """
 
     at: int
     total: int

@@ -1,7 +1,8 @@
 """Sweeps: removing the pages of epochs that ended.
 
-The first sweep runs within the request that ends an epoch. Others follow on a schedule of the due list, also if this
-process dies: a write that was on its way may reach the store minutes later, and the next sweep removes it.
+A delete and an erase sweep before they respond. More sweeps follow on a schedule of the due list, also if this process
+dies: a write that was on its way may reach the store minutes later, and the next sweep removes it. A replace leaves all
+sweeps to the schedule, so that reads that have begun still find their pages.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,7 +13,7 @@ from keys import page_key
 from log import page_plan
 from log.due_list import DueItem, DueList
 from log.due_worker import Later
-from log.page_plan import Head, RetiredEpoch, Write
+from log.page_plan import EpochPages, Head, Write
 from log.paged_log import PagedLog
 
 SWEEP = "sweep"
@@ -37,7 +38,7 @@ class Sweeper:
         """Begin an operation that may end an epoch of the log."""
         return Retirement(key, self)
 
-    async def schedule(self, key: str, epochs: Iterable[RetiredEpoch]) -> None:
+    async def schedule(self, key: str, epochs: Iterable[EpochPages]) -> None:
         """Put the sweeps of epochs on the due list. Call it before the write that ends them.
 
         Raises StoreConflict and StoreUnavailable.
@@ -45,7 +46,7 @@ class Sweeper:
         items = [DueItem(SWEEP, key, 0, epoch, pages) for epoch, pages in epochs]
         await self._due.register(items, SWEEP_AFTER_SECONDS[0])
 
-    async def sweep(self, key: str, epochs: Iterable[RetiredEpoch]) -> None:
+    async def sweep(self, key: str, epochs: Iterable[EpochPages]) -> None:
         """Remove all pages that the epochs may have. Raises StoreUnavailable."""
         await self._state.delete_all([page_key(key, epoch, n) for epoch, pages in epochs for n in range(pages)])
 
@@ -62,7 +63,7 @@ class Sweeper:
         """Do a sweep that is due, and return the next one. Raises StoreConflict and StoreUnavailable."""
         head = await self._log.head(item.id)
         if head is None or head.deleted or head.epoch != item.epoch:
-            await self.sweep(item.id, [RetiredEpoch(item.epoch, item.pages)])
+            await self.sweep(item.id, [EpochPages(item.epoch, item.pages)])
         if item.step + 1 == len(SWEEP_AFTER_SECONDS):
             return None
         next_step = item._replace(step=item.step + 1)
@@ -73,34 +74,37 @@ class Sweeper:
 
         For sessions, and for lists in use.
         """
-        if head.retired_epochs:
+        if head.first_version_epochs:
             self._background.start(f"adopt {key}", self._adopt(key))
 
     async def _adopt(self, key: str) -> None:
         retirement = self.retirement(key)
 
         async def decide(head: Head | None) -> Write | None:
-            if head is None or not head.retired_epochs:
+            if head is None or not head.first_version_epochs:
                 return None
             await retirement.plan(head)
             ttl_seconds = TOMBSTONE_TTL_SECONDS if head.deleted else None
-            return Write(page_plan.without_retired_epochs(head), ttl_seconds=ttl_seconds)
+            return Write(page_plan.without_first_version_epochs(head), ttl_seconds=ttl_seconds)
 
         await self._log.compare_and_swap(key, decide)
 
 
 class Retirement:
-    """The end of a log's epochs by one operation: their sweeps are scheduled first, then run once before it returns."""
+    """What one operation does about the epochs that it ends.
+
+    `plan` puts their sweeps on the due list, before the head is written. `sweep` removes their pages at once, after it.
+    """
 
     def __init__(self, key: str, sweeper: Sweeper) -> None:
         self._key = key
         self._sweeper = sweeper
-        self._planned: set[RetiredEpoch] = set()
+        self._planned: set[EpochPages] = set()
 
     async def plan(self, head: Head | None) -> None:
         """Schedule the sweeps of what ends with this head. An attempt calls it before it writes the next head."""
         if head is not None:
-            ended = {*head.retired_epochs, *(() if head.deleted else head.own_pages)} - self._planned
+            ended = {*head.first_version_epochs, *(() if head.deleted else head.own_pages)} - self._planned
             await self._sweeper.schedule(self._key, ended)
             self._planned |= ended
 

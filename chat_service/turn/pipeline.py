@@ -15,8 +15,8 @@ from memory_models import ConversationEntry, Profile
 from models import Response, now
 from settings import Settings
 from turn.completed_turn import CompletedTurn
-from turn.finishes import RecentFinishes
 from turn.recall import MemorySnapshot, recall
+from turn.recent_finishes import RecentFinishes
 from turn.replies import draft_response, final_response, recorded_response, unknown_response, with_metadata
 from turn.request import TurnRequest
 from turn.saving import TurnSaver

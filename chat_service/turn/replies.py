@@ -25,7 +25,13 @@ def recorded_response(request: TurnRequest, recorded: RecordedTurn, model_name: 
 
 
 def final_response(turn: CompletedTurn, outcome: SaveOutcome) -> Response:
-    """The response with the outcome of its save. If the turn was recorded before, it has the recorded reply."""
+    """The response with the outcome of its save.
+
+    If memory returned the turn as it is recorded, the response has that reply. It may be another one than the draft's:
+    another replica may have run the same turn and saved it first.
+
+    A field of the metadata that only the draft has must be copied here, or it is missing from every saved turn.
+    """
     draft = turn.draft.metadata
     if outcome.history != "saved":
         memory = draft.memory if outcome.is_rejected else "unavailable"
@@ -33,9 +39,13 @@ def final_response(turn: CompletedTurn, outcome: SaveOutcome) -> Response:
     if outcome.recorded is None:
         return with_metadata(turn.draft, history="saved")
     recorded = recorded_response(turn.request, outcome.recorded, draft.model)
-    finish = draft.finish if recorded.reply == turn.draft.reply else None  # another replica's reply may be recorded
+    is_own_reply = recorded.reply == turn.draft.reply
     return with_metadata(
-        recorded, memory=draft.memory, finish=finish, context=draft.context, summary_lag=draft.summary_lag
+        recorded,
+        memory=draft.memory,
+        finish=draft.finish if is_own_reply else None,
+        context=draft.context,
+        summary_lag=draft.summary_lag,
     )
 
 

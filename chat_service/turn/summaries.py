@@ -153,7 +153,7 @@ class Summaries:
     async def _uncovered(self, job: _Job, newest: Conversation) -> list[ConversationEntry]:
         """The oldest messages after the summary's end, up to the end of `newest`, at most MAX_BATCH_MESSAGES.
 
-        None if the session was replaced since. The messages are selected by number, because turns may be appended
+        Empty if the session was replaced since. The messages are selected by number, because turns may be appended
         between the reads. More than one read is needed only if the summary is far behind.
         """
         begin, end = newest.summarized, newest.length

@@ -1,4 +1,7 @@
-"""How recent replies ended. The memory service keeps a turn's messages but not the model's reason to end them."""
+"""The finish reasons of recent replies, kept for repeated requests.
+
+The memory service keeps a turn's messages, but not the model's reason to end the reply. So this process remembers it.
+"""
 
 from collections import OrderedDict
 
