@@ -7,7 +7,10 @@ from schemathesis import Case
 from schemathesis.checks import CheckContext, positive_data_acceptance
 from schemathesis.core.transport import Response
 
-REFUSALS = {"callback_not_allowed", "idempotency_key_reused", "not_owner", "session_deleted", "user_mismatch"}
+REFUSALS = {
+    *("callback_not_allowed", "fact_unknown", "history_replaced", "idempotency_key_reused", "not_owner"),
+    *("session_deleted", "too_many_facts", "user_mismatch"),
+}
 """Error codes of valid requests that are refused because of earlier requests or of the operator's settings."""
 
 

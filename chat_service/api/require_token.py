@@ -7,7 +7,11 @@ from errors import ServiceError
 from identity.authentication import Identity
 
 OPEN_PATHS = frozenset(
-    {"/", "/health/live", "/health/ready", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
+    {
+        *("/", "/health/live", "/health/ready", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"),
+        *(f"/docs/assets/{name}" for name in ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js")),
+        "/docs/assets/favicon.png",
+    }
 )
 """The only paths that need no token. None of them gives or takes a person's data."""
 USER_STATE = "user"

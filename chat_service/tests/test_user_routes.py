@@ -30,6 +30,7 @@ async def test_sessions_come_in_pages(client: httpx.AsyncClient, memory: Scripte
     }
     second = (await client.get(f"/users/alice/sessions?limit=2&before={first['before']}")).json()
     assert ([it["session_id"] for it in second["sessions"]], second["before"]) == (["s2"], None)
+    assert (await client.get("/users/alice/sessions?limit=101")).status_code == 422
 
 
 async def test_messages_come_in_pages(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
@@ -43,6 +44,7 @@ async def test_messages_come_in_pages(client: httpx.AsyncClient, memory: Scripte
     assert page["summary"] == {"text": "They counted.", "through": 3}
     older = (await client.get(f"/sessions/s/messages?user_id=alice&limit=2&before={page['before']}")).json()
     assert [it["content"] for it in older["messages"]] == ["1", "2"]
+    assert (await client.get("/sessions/s/messages?user_id=alice&limit=61")).status_code == 422
 
 
 async def test_session_that_does_not_exist_has_no_messages(client: httpx.AsyncClient) -> None:
@@ -67,7 +69,8 @@ async def test_profile_is_read_and_changed(client: httpx.AsyncClient) -> None:
     assert (await client.get("/users/alice/profile")).json() == default
     changed = await client.patch("/users/alice/profile", json={"goal": "learn", "name": None})
     assert changed.json() == {**default, "goal": "learn"}
-    assert (await client.patch("/users/alice/profile", json={"age": "5"})).status_code == 422
+    for bad in ({"age": "5"}, {"goal": "x" * 2_001}):
+        assert (await client.patch("/users/alice/profile", json=bad)).status_code == 422
 
 
 async def test_fact_lives_through_its_routes(client: httpx.AsyncClient) -> None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from agent.chat_agent import ChatAgent, ModelReply
 from agent.context import ModelInput, RunContext, model_input, reduced_input
 from agent.progress import Emit
+from agent.user_memory import UserMemory
 from errors import InternalError, ServiceError, TurnStopped, TurnTimeout
 from llm.errors import ModelContextTooLong
-from memory_client import MemoryClient
 from memory_models import ConversationEntry, Profile
+from memory_user_data import UserDataClient
 from models import Response, now
 from settings import Settings
 from turn.completed_turn import CompletedTurn
@@ -44,7 +45,7 @@ class TurnPipeline:
 
     def __init__(
         self,
-        memory: MemoryClient,
+        memory: UserDataClient,
         agent: ChatAgent,
         saver: TurnSaver,
         summaries: Summaries,
@@ -115,7 +116,9 @@ class TurnPipeline:
         return CompletedTurn(request, draft, (question, reply), memory, is_reduced)
 
     async def _ask(self, request: TurnRequest, given: ModelInput, emit: Emit | None) -> ModelReply:
-        return await self._agent.reply(RunContext(request.user_id, given.instructions), given.messages, emit)
+        memory = UserMemory(self._memory, request.user_id, request.session_id)
+        context = RunContext(request.user_id, given.instructions, memory)
+        return await self._agent.reply(context, given.messages, emit)
 
     async def _ask_again(self, request: TurnRequest, given: ModelInput, emit: Emit | None) -> ModelReply:
         """Ask with a reduced window. If that too is too long, a summary has to relieve the session."""
