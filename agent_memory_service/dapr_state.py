@@ -8,7 +8,7 @@ from itertools import chain
 
 from pydantic_core import from_json
 
-from dapr_wire import EXPECTED_STATUSES, DaprWire
+from dapr_wire import EXPECTED_STATUSES, MAX_REQUEST_BYTES, DaprWire
 from documents import JSON, Document
 from errors import StoreUnavailable
 from process_limit import ProcessLimit
@@ -112,6 +112,14 @@ class DaprState:
             raise EtagMismatch(key, etag)
         if status != 204:
             raise WriteUncertain(refused=True)
+
+    async def has_room(self, key: str, value: Document, spare_bytes: int) -> bool:
+        """Whether a save of `value` at `key` fits into one request with so many bytes to spare.
+
+        Raises StoreUnavailable, StoreUnsuitable and StoreRefusesWrites.
+        """
+        traits = await self._probe.traits()
+        return len(traits.item(key, value)) + spare_bytes <= MAX_REQUEST_BYTES
 
     async def save_all(
         self,

@@ -9,6 +9,7 @@ from api.dependencies import AppTokenRequired, MemoryDep, StreamLimitDep
 from api.openapi import COMMON_ERRORS, REPLAYED_TURN, error_responses
 from errors import (
     BodyTooLarge,
+    HistoryTooLarge,
     NotOwner,
     Overloaded,
     SessionDeleted,
@@ -40,7 +41,10 @@ router = APIRouter()
 @router.post(
     "/conversations/{session_id}/turns",
     status_code=201,
-    responses={**error_responses(*COMMON_ERRORS, NotOwner, SessionDeleted, BodyTooLarge), **REPLAYED_TURN},
+    responses={
+        **error_responses(*COMMON_ERRORS, NotOwner, SessionDeleted, BodyTooLarge, HistoryTooLarge),
+        **REPLAYED_TURN,
+    },
 )
 async def append_turn(memory: MemoryDep, session_id: SessionId, turn: NewTurn, response: Response) -> AppendedTurn:
     """Add a turn, all of it, once. A repeated `turn_id` gets 200 and the turn as it was stored."""
@@ -53,7 +57,9 @@ async def append_turn(memory: MemoryDep, session_id: SessionId, turn: NewTurn, r
 
 @router.put(
     "/conversations/{session_id}/summary",
-    responses=error_responses(*COMMON_ERRORS, NotOwner, SessionUnknown, SummaryConflict, SessionDeleted, BodyTooLarge),
+    responses=error_responses(
+        *COMMON_ERRORS, NotOwner, SessionUnknown, SummaryConflict, SessionDeleted, BodyTooLarge, HistoryTooLarge
+    ),
 )
 async def put_summary(
     memory: MemoryDep, session_id: SessionId, offer: SummaryOffer, user_id: UserIdQuery = None
