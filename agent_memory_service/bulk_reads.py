@@ -11,8 +11,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
 
-from dapr_state import BulkRead, DaprState
+from dapr_state import BulkRead, BulkReadFailed, DaprState
 from errors import Overloaded
+from keys import HEALTH_PROBE_KEY
 
 PART_BYTES = 2 * 1024 * 1024
 """Bytes that one bulk read aims at. A sidecar takes several times as much memory, and a tenth of a second if it is
@@ -42,7 +43,8 @@ class BulkReads:
     async def parts(self, keys: Sequence[str], largest_bytes: int) -> AsyncGenerator[BulkRead, None]:
         """Read the documents at `keys` in order. Each is at most `largest_bytes` of JSON.
 
-        While the caller uses one part the next one is read. Raises Overloaded and what `DaprState.get_bulk` raises.
+        While the caller uses one part the next one is read. A key whose read fails is one of `failed` in its part, as
+        long as the store responds. Raises Overloaded, StoreUnavailable and StoreUnsuitable.
         """
         left = iter(keys)
         most = max(1, min(MAX_KEYS, MAX_CALL_BYTES // largest_bytes))
@@ -69,7 +71,32 @@ class BulkReads:
 
     async def _read(self, keys: Sequence[str], largest_bytes: int) -> BulkRead:
         async with self._budget.reserved(len(keys) * largest_bytes):
+            return await self._read_in_halves(keys)
+
+    async def _read_in_halves(self, keys: Sequence[str]) -> BulkRead:
+        """Read all keys at once; if that fails, half of them after the other, down to single ones.
+
+        So neither a store that is too slow for many megabytes at once nor a damaged value fails the rest.
+        """
+        try:
             return await self._state.get_bulk(keys)
+        except BulkReadFailed:
+            if len(keys) == 1:
+                await self._state.get(HEALTH_PROBE_KEY)  # raises if it is the store that fails
+                return BulkRead([None], frozenset(), 0, frozenset([0]))
+        half = len(keys) // 2
+        return _joined(await self._read_in_halves(keys[:half]), await self._read_in_halves(keys[half:]))
+
+
+def _joined(first: BulkRead, second: BulkRead) -> BulkRead:
+    """Return two bulk reads as one."""
+    start = len(first.documents)
+    return BulkRead(
+        [*first.documents, *second.documents],
+        first.unreadable | {start + number for number in second.unreadable},
+        first.size_bytes + second.size_bytes,
+        first.failed | {start + number for number in second.failed},
+    )
 
 
 class ByteBudget:

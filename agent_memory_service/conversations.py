@@ -7,7 +7,15 @@ import clock
 from cursor import Cursor
 from dapr_state import Stored
 from documents import Document, Entry
-from errors import NotOwner, SessionDeleted, SessionUnknown, StoreRefusesWrites, SummaryConflict
+from errors import (
+    BodyTooLarge,
+    HistoryTooLarge,
+    NotOwner,
+    SessionDeleted,
+    SessionUnknown,
+    StoreRefusesWrites,
+    SummaryConflict,
+)
 from keys import session_key
 from log import page_plan
 from log.log_reader import Slice, SliceStream, Span, whole
@@ -34,8 +42,9 @@ class Conversations:
     async def append(self, session_id: str, turn: NewTurn) -> Appended:
         """Add a turn, all of it, once. A remembered turn id returns the recorded turn.
 
-        Raises NotOwner, SessionDeleted, StoreConflict and StoreUnavailable.
+        Raises NotOwner, SessionDeleted, HistoryTooLarge, StoreConflict and StoreUnavailable.
         """
+        key = session_key(session_id)
         entries = [{**entry.model_dump(), "turn_id": turn.turn_id} for entry in turn.entries]
         marks: list[Document] = []
 
@@ -58,10 +67,11 @@ class Conversations:
                 fields = await with_mark(fields)
                 return fields if head.total else {**fields, **_first_words(entries)}
             _check_owner(head, turn.user_id)
+            if head:
+                await self._log.check_room(key, head, turn.turn_id, entries)
             listed = await self._sessions.add(turn.user_id, session_id)
             return {**fields, **listed, **_first_words(head.history if head and head.history else entries)}
 
-        key = session_key(session_id)
         appended = await self._log.append(key, turn.turn_id, entries, admit)
         self._sweeper.adopt(key, appended.recorded.head)
         return appended
@@ -159,7 +169,8 @@ class Conversations:
     async def summarize(self, session_id: str, offer: SummaryOffer, user_id: str | None = None) -> None:
         """Store a summary that covers at least as many messages as the stored one, of the same epoch.
 
-        Raises NotOwner, SummaryConflict, SessionUnknown, SessionDeleted, StoreConflict and StoreUnavailable.
+        Raises NotOwner, SummaryConflict, SessionUnknown, SessionDeleted, HistoryTooLarge, StoreConflict and
+        StoreUnavailable.
         """
         summary: Document = {"text": offer.text, "through": offer.through}
 
@@ -174,7 +185,10 @@ class Conversations:
             _check_summary(head, offer)
             return Write(page_plan.with_field(head, "summary", summary))
 
-        await self._log.compare_and_swap(session_key(session_id), decide)
+        try:
+            await self._log.compare_and_swap(session_key(session_id), decide)
+        except BodyTooLarge:
+            raise HistoryTooLarge from None
 
     async def delete(self, session_id: str, user_id: str | None = None) -> None:
         """Write a tombstone over a session and sweep its pages. May be repeated.

@@ -11,7 +11,7 @@ from itertools import chain
 
 from pydantic_core import from_json
 
-from dapr_wire import CALL_TIMEOUT_SECONDS, EXPECTED_STATUSES, DaprWire
+from dapr_wire import CALL_TIMEOUT_SECONDS, EXPECTED_STATUSES, MAX_REQUEST_BYTES, DaprWire
 from documents import JSON, Document
 from errors import StoreUnavailable
 from process_limit import ProcessLimit
@@ -50,6 +50,13 @@ class WriteUncertain(StoreUnavailable):
         super().__init__()
 
 
+class BulkReadFailed(StoreUnavailable):
+    """The sidecar responded to a bulk read with an error, of a key or of all.
+
+    One value may be damaged, or all together may be too much for the store's own timeout. Fewer keys may succeed.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A document with the etag it was read with. A conditional save names that etag."""
@@ -62,12 +69,14 @@ class Stored:
 class BulkRead:
     """What one bulk read returned, in the order of its keys: documents, None for a missing key.
 
-    `unreadable` has the positions of values that are no documents; `size_bytes` is the size of the response.
+    `unreadable` has the positions of values that are no documents, `failed` those of keys that cannot be read although
+    the store responds; `size_bytes` is the size of the response.
     """
 
     documents: Sequence[Document | None]
     unreadable: frozenset[int]
     size_bytes: int
+    failed: frozenset[int] = frozenset()
 
 
 class DaprState:
@@ -103,11 +112,14 @@ class DaprState:
         return [_stored(item) for item in items], len(response.content)
 
     async def get_bulk(self, keys: Sequence[str]) -> BulkRead:
-        """Read many documents by one call. Bound the number of keys (bulk_reads.py). Raises as `get` does."""
+        """Read many documents by one call. Bound the number of keys (bulk_reads.py).
+
+        Raises StoreUnavailable, BulkReadFailed if it may be another with fewer keys, and StoreUnsuitable.
+        """
         await self._probe.check_readable()
         response = await self._wire.get_many(keys)
         if response.status_code != 200:
-            raise StoreUnavailable
+            raise BulkReadFailed
         items = _items(keys, response.content)
         documents = [_document_or_none(item.get("data")) for item in items]
         unreadable = (n for n, item in enumerate(items) if "data" in item and documents[n] is None)
@@ -128,6 +140,14 @@ class DaprState:
             raise EtagMismatch(key, etag)
         if status != 204:
             raise WriteUncertain(refused=True)
+
+    async def has_room(self, key: str, value: Document, spare_bytes: int) -> bool:
+        """Whether a save of `value` at `key` fits into one request with so many bytes to spare.
+
+        Raises StoreUnavailable, StoreUnsuitable and StoreRefusesWrites.
+        """
+        traits = await self._probe.traits()
+        return len(traits.item(key, value)) + spare_bytes <= MAX_REQUEST_BYTES
 
     async def save_all(
         self,
@@ -200,12 +220,12 @@ def _items(keys: Sequence[str], content: bytes) -> list[Document]:
     try:
         items = {item["key"]: item for item in from_json(content)}
     except ValueError:  # an encrypted store destroyed one of the values, and Dapr sent nothing
-        raise StoreUnavailable(_UNKNOWN_VALUE) from None
+        raise BulkReadFailed(_UNKNOWN_VALUE) from None
     errors = [item["error"] for item in items.values() if item.get("error")]
     if errors or len(items) != len(set(keys)):
         # An error may quote keys, so it is not logged.
         logger.warning("bulk read failed: %d of %d keys with an error", len(errors), len(keys))
-        raise StoreUnavailable
+        raise BulkReadFailed
     return [items[key] for key in keys]
 
 

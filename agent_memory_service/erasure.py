@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from documents import JSON, Document, Entry
-from errors import StoreConflict, StoreRefusesWrites
+from errors import BodyTooLarge, StoreConflict, StoreRefusesWrites
 from keys import list_key, session_key
 from list_compaction import was_listed_lately
 from log import page_plan
@@ -139,12 +139,15 @@ class Erasure:
                 return None
             if head is not None and "owner" not in head.fields:
                 # A turn of the user may be about to claim this session. The new etag makes it list the session again.
-                return Write(head)
+                return page_plan.sealing_write(key, head, head)
             # A turn may have listed an absent session without having written its head yet. The tombstone stops it.
             await retirement.plan(head)
             return Write(page_plan.tombstone(head), ttl_seconds=TOMBSTONE_TTL_SECONDS)
 
-        head = await self._log.compare_and_swap(key, decide)
+        try:
+            head = await self._log.compare_and_swap(key, decide)
+        except BodyTooLarge:  # a session without an owner, and no turn can claim it: that needs a larger document
+            return
         if head is not None and head.deleted:
             await retirement.sweep(head)
 

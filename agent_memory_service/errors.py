@@ -57,6 +57,20 @@ class BodyTooLarge(ServiceError):
     detail = "A request body may have at most 4 MiB. Send less at once."
 
 
+class HistoryTooLarge(ServiceError):
+    """The session cannot take an append or a summary: its head is then larger than Dapr accepts in one request.
+
+    Only a history with messages of hundreds of kilobytes gets so large; the tutorial's code writes such ones.
+    """
+
+    status = 413
+    code = "history_too_large"
+    detail = (
+        "The messages of this session are too long to add to them: the store accepts at most 4 MiB in one request. "
+        "Read the session, then replace it with shorter messages or delete it; or start a new one."
+    )
+
+
 class BodyTooSlow(ServiceError):
     """The request body did not arrive in time."""
 

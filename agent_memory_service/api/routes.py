@@ -10,6 +10,7 @@ from api.openapi import COMMON_ERRORS, KNOWN_FACT, REPLAYED_TURN, Group, error_r
 from errors import (
     BodyTooLarge,
     FactUnknown,
+    HistoryTooLarge,
     NotOwner,
     Overloaded,
     SessionDeleted,
@@ -51,7 +52,10 @@ router = APIRouter()
     "/conversations/{session_id}/turns",
     tags=[Group.SESSIONS],
     status_code=201,
-    responses={**error_responses(*COMMON_ERRORS, NotOwner, SessionDeleted, BodyTooLarge), **REPLAYED_TURN},
+    responses={
+        **error_responses(*COMMON_ERRORS, NotOwner, SessionDeleted, BodyTooLarge, HistoryTooLarge),
+        **REPLAYED_TURN,
+    },
 )
 async def append_turn(memory: MemoryDep, session_id: SessionId, turn: NewTurn, response: Response) -> AppendedTurn:
     """Add a turn, all of it, once. A repeated `turn_id` gets 200 and the turn as it was stored."""
@@ -65,7 +69,9 @@ async def append_turn(memory: MemoryDep, session_id: SessionId, turn: NewTurn, r
 @router.put(
     "/conversations/{session_id}/summary",
     tags=[Group.SESSIONS],
-    responses=error_responses(*COMMON_ERRORS, NotOwner, SessionUnknown, SummaryConflict, SessionDeleted, BodyTooLarge),
+    responses=error_responses(
+        *COMMON_ERRORS, NotOwner, SessionUnknown, SummaryConflict, SessionDeleted, BodyTooLarge, HistoryTooLarge
+    ),
 )
 async def put_summary(
     memory: MemoryDep, session_id: SessionId, offer: SummaryOffer, user_id: UserIdQuery = None

@@ -12,7 +12,7 @@ import clock
 from bulk_reads import PART_BYTES, BulkReads
 from dapr_state import DaprState
 from documents import Entry
-from errors import HistoryDamaged, StoreConflict
+from errors import HistoryDamaged, StoreConflict, StoreUnavailable
 from keys import page_key, spilled_id_key
 from log import page_plan, recent_ids
 from log.page_plan import Head
@@ -47,7 +47,7 @@ class Slice:
 class SliceStream:
     """A slice that is read while it is used: close `parts` after use.
 
-    If a part cannot be read any more, `parts` raises HistoryDamaged, StoreConflict or StoreUnavailable.
+    If a part cannot be read any more, `parts` raises HistoryDamaged, PageUnreadable, StoreConflict or StoreUnavailable.
     """
 
     head: Head
@@ -66,11 +66,15 @@ async def whole(opened: Slice | SliceStream | None) -> Slice | None:
 
 
 UNREADABLE = Head(epoch="")
-"""In the place of a head whose value is no document. It belongs to nobody."""
+"""In the place of a head that cannot be read, or whose value is no document. It belongs to nobody."""
 
 
 class PageMissing(Exception):
     """A page that the head names is missing or unreadable: damaged, or its epoch ended meanwhile."""
+
+
+class PageUnreadable(StoreUnavailable):
+    """A page cannot be read although the store responds: its value is damaged, or the store is too slow for it."""
 
 
 class LogReader:
@@ -90,7 +94,8 @@ class LogReader:
         async with aclosing(self._bulk_reads.parts(keys, LARGEST_HEAD_BYTES)) as reads:
             async for read in reads:
                 heads = [page_plan.parse(document) if document else None for document in read.documents]
-                yield [UNREADABLE if number in read.unreadable else head for number, head in enumerate(heads)]
+                damaged = read.unreadable | read.failed
+                yield [UNREADABLE if number in damaged else head for number, head in enumerate(heads)]
 
     async def read(self, key: str, span: Span, entry_id: str | None = None) -> Slice | None:
         """Return a slice of the log, all of it at once. Only for short entries. Raises what `open` raises."""
@@ -99,7 +104,7 @@ class LogReader:
     async def open(self, key: str, span: Span, entry_id: str | None = None) -> Slice | SliceStream | None:
         """Return a slice of the log: empty for a tombstone, None if there is no log; a stream if it is long.
 
-        Raises HistoryDamaged if the head names a page that is missing.
+        Raises HistoryDamaged if the head names a page that is missing, and PageUnreadable.
         """
         return await self.open_at(key, await self.head(key), span, entry_id)
 
@@ -139,6 +144,8 @@ class LogReader:
         at = first_page * page_plan.PAGE_ENTRIES
         async with aclosing(self._bulk_reads.parts(keys, head.largest_page_bytes or LARGEST_PAGE_BYTES)) as reads:
             async for read in reads:
+                if read.failed:
+                    raise PageUnreadable
                 found: list[Entry] = []
                 for page in read.documents:
                     history = page.get("history") if page else None

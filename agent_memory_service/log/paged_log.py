@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
+import clock
 from dapr_state import DaprState
 from documents import Entry
-from errors import StoreConflict, StoreUnavailable
+from errors import BodyTooLarge, HistoryTooLarge, StoreConflict, StoreUnavailable
 from log import page_plan
 from log.append_batch import Admit, AppendBatch, PendingAppend, WaitingAppends
 from log.kept_heads import KeptHead, KeptHeads
@@ -18,6 +19,9 @@ from store_traits import ABSENT, Etag
 
 Decide: TypeAlias = Callable[[Head | None], Awaitable[Write | None]]
 """Returns what to write, given the head. None: nothing is to be done, or an earlier attempt did it."""
+
+SPARE_BYTES = 8 * 1024
+"""Bytes of a head that `check_room` leaves for what the append adds to its fields, and for the rest of the request."""
 
 WrittenPages: TypeAlias = dict[str, list[str]]
 """The keys of the pages that the attempts of one operation wrote, by epoch."""
@@ -55,7 +59,7 @@ class PagedLog(LogReader):
     async def append(self, key: str, entry_id: str, entries: Sequence[Entry], admit: Admit) -> Appended:
         """Add entries that share one id, all of them, once. If the id is remembered, return the recorded entries.
 
-        Raises what `admit` raises, StoreConflict and StoreUnavailable.
+        Raises what `admit` raises, HistoryTooLarge, StoreConflict and StoreUnavailable.
         """
         for _ in range(READ_ATTEMPTS):
             append = PendingAppend(entry_id, entries, admit)
@@ -66,9 +70,32 @@ class PagedLog(LogReader):
             await self.newer_head(key, head)
         raise StoreConflict
 
+    async def check_room(self, key: str, head: Head, entry_id: str, entries: Sequence[Entry]) -> None:
+        """Raise HistoryTooLarge if the log cannot take these entries, because a document would be too large."""
+        grown = page_plan.with_entries(head, entry_id, entries, head.fields, clock.now())
+        write = page_plan.sealing_write(key, head, grown)
+        documents = [(key, page_plan.document(write.head))]
+        if write.announces:
+            write = page_plan.sealing_write(key, write.head, grown)
+            documents.append((key, page_plan.document(write.head)))
+        for document_key, document in (*documents, *write.pages):
+            if not await self._state.has_room(document_key, document, SPARE_BYTES):
+                raise HistoryTooLarge
+
     async def _append(self, key: str, append: PendingAppend) -> Head:
         """Return the head that has the entries of `append`, written by this or by another waiting append."""
         written: WrittenPages = {}
+
+        async def write(waiting: Sequence[PendingAppend]) -> Head:
+            batch = AppendBatch(key, append, waiting, self.find_spilled)
+            try:
+                head = cast(Head, await self._attempt(key, written, batch.decide, self._kept.take(key)))
+            except StoreUnavailable:
+                self._kept.clear()  # a store that restarts may have lost what they were read from
+                raise
+            batch.report(head)
+            return head
+
         with self._waiting.entered(key, append) as waiting:
 
             async def attempt() -> Head:
@@ -76,16 +103,15 @@ class PagedLog(LogReader):
                     raise append.refusal
                 if append.head is not None:
                     return append.head
-                batch = AppendBatch(key, append, waiting, self.find_spilled)
                 try:
-                    head = cast(Head, await self._attempt(key, written, batch.decide, self._kept.take(key)))
-                except StoreUnavailable:
-                    self._kept.clear()  # a store that restarts may have lost what they were read from
-                    raise
-                batch.report(head)
-                return head
+                    return await write(waiting)
+                except BodyTooLarge:
+                    return await write([append])  # there may be room for this one alone
 
-            return await retry_until_written(self._locks.of(key), attempt)
+            try:
+                return await retry_until_written(self._locks.of(key), attempt)
+            except BodyTooLarge:
+                raise HistoryTooLarge from None
 
     async def _attempt(
         self, key: str, written: WrittenPages, decide: Decide, kept: KeptHead | None = None

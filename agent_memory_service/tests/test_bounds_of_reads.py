@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 
+import httpx
 import pytest
 from starlette.types import Message, Scope
 
@@ -151,6 +153,96 @@ def test_a_read_that_waits_too_long_for_its_share_is_asked_to_come_back(sized: S
             (503, "overloaded", "1")
         }
         assert (await sized.http.get("/conversations/s0")).status_code == 200
+
+    run(scenario())
+
+
+def slow_with_more_than(pages: int) -> Callable[[httpx.Request], Fault]:
+    """A store that times out on a bulk read of more pages than these, from page 300 on."""
+    return lambda request: Fault.ITEM_ERRORS if named(request).count(":aa:3") > pages else Fault.NONE
+
+
+@pytest.mark.parametrize("pages", [1, 5])
+def test_a_bulk_read_that_is_too_much_for_the_store_is_read_in_halves(sized: Sized, pages: int) -> None:
+    """A session of short messages followed by long ones is read whole, also by a store that is slow."""
+
+    async def scenario() -> None:
+        seed_session(sized.dapr, "s", [SHORT] * 300 + [LONG] * 20)
+        await sized.begin()
+        sized.sidecar.faults = slow_with_more_than(pages)
+        assert len(await sized.contents("s")) == 320 * 12 + 1
+
+    run(scenario())
+
+
+def test_a_page_that_cannot_be_read_fails_its_session_alone(sized: Sized) -> None:
+    """A read of the session is 503. An export names the session, whether it is short or long, and has the others."""
+
+    async def scenario() -> None:
+        sizes = {"a": [SHORT] * 30, "b": [SHORT] * 30, "c": [LONG] * 5, "d": [LONG] * 5}
+        for session, pages in sizes.items():
+            seed_session(sized.dapr, session, pages)
+        seed_list(sized.dapr, "u", list(sizes))
+        await sized.begin()
+        damaged = {"session:b:aa:7", "session:d:aa:4"}
+
+        def some(request: httpx.Request) -> Fault:
+            return Fault.ITEM_ERRORS if damaged & set(named(request).split()) else Fault.NONE
+
+        sized.sidecar.faults = some
+        for session in ("b", "d?last=20"):
+            response = await sized.http.get(f"/conversations/{session}")
+            assert (response.status_code, response.json()["code"]) == (503, "store_unavailable")
+        export = (await sized.http.get("/memories/u/export")).json()
+        lengths = {item["session_id"]: len(item["history"]) for item in export["conversations"]}
+        assert lengths == {"a": 361, "c": 61, "d": 48}
+        assert sorted(export["damaged"]) == ["b", "d"]
+
+    run(scenario())
+
+
+def test_a_head_that_cannot_be_read_fails_its_session_alone(sized: Sized) -> None:
+    """A list and an export have the others, and the export names it."""
+
+    async def scenario() -> None:
+        sessions = [f"s{number}" for number in range(20)]
+        for session in sessions:
+            seed_session(sized.dapr, session, [SHORT])
+        seed_list(sized.dapr, "u", sessions)
+        await sized.begin()
+        sized.sidecar.faults = lambda it: Fault.ITEM_ERRORS if "session:s13" in named(it).split() else Fault.NONE
+        listed = (await sized.http.get("/memories/u/conversations?limit=20")).json()
+        export = (await sized.http.get("/memories/u/export")).json()
+        for found in (listed["conversations"], export["conversations"]):
+            assert [it["session_id"] for it in found] == [it for it in reversed(sessions) if it != "s13"]
+        assert export["damaged"] == ["s13"]
+
+    run(scenario())
+
+
+def test_a_store_that_fails_is_not_taken_for_damaged_sessions(sized: Sized) -> None:
+    """Nothing can be read any more: that is 503 after few calls, and an export that has begun is cut."""
+
+    async def scenario() -> None:
+        seed_session(sized.dapr, "s", [SHORT] * 300)
+        seed_list(sized.dapr, "u", ["s"])
+        await sized.begin()
+        calls: list[str] = []
+
+        def fails(request: httpx.Request) -> Fault:
+            calls.append(named(request))
+            begun = any(":aa:" in call for call in calls)
+            return Fault.ERROR_NOT_DONE if begun else Fault.NONE
+
+        sized.sidecar.faults = fails
+        response = await sized.http.get("/conversations/s")
+        assert (response.status_code, response.json()["code"]) == (503, "store_unavailable")
+        assert len(calls) < 20
+        calls.clear()
+        client = SlowClient(sized, "/memories/u/export")
+        client.receive(100_000)
+        await client.task
+        assert not client.ended
 
     run(scenario())
 

@@ -1,13 +1,19 @@
 """The shortest interleavings in which an erase could lose data or erase too much, one test for each rule."""
 
+import httpx
 import pytest
 
 from documents import Document
-from tests.fake_clients import Fault
+from tests.fake_clients import Fault, is_write, named
 from tests.fake_dapr import Commit
+from tests.fake_time import run
+from tests.fake_wire import JSON
 from tests.rules_harness import Simulate, settled
+from tests.service_under_test import Service
 from tests.user_workload import ChangeGoal, Erase, Initialize, ListSessions
 from tests.workload import Append, Delete, Operation, Replace
+
+PROFILE: dict[str, JSON] = {"name": "Ann", "preferred_style": "formal", "goal": "secret"}
 
 
 def test_an_erase_stops_a_first_turn_that_was_listed_before(simulate: Simulate) -> None:
@@ -68,7 +74,7 @@ def test_an_erase_leaves_the_sessions_of_others(simulate: Simulate) -> None:
 
 def test_an_erase_that_meets_a_claim_under_way_gets_the_session_too(simulate: Simulate) -> None:
     """u claims an ownerless session that E has passed. The etag refuses the claim, and the retry lists it again."""
-    simulation = simulate([Append("s", "p")], [Erase("s")], before=[Replace("s", "X")])
+    simulation = simulate([Append("s", "p")], [Erase("s")], before=[Replace("s", "X", size=1)])
     simulation.reach("0.0", "save session:s")
     simulation.complete("1.0")
     assert simulation.complete("0.0").error is None
@@ -147,3 +153,40 @@ def test_a_compaction_leaves_a_frozen_list_alone(simulate: Simulate) -> None:
     simulation.reach("1.0", "save session:t")
     simulation.complete("1.0")
     assert settled(simulation, "t").deleted
+
+
+def test_an_erase_leaves_a_list_that_a_newer_erase_has_frozen(simulate: Simulate) -> None:
+    """E is about to close the list when a newer erase freezes it, with one more session, and dies.
+
+    E leaves the list to it, so the newer erase is finished too.
+    """
+    newer: list[Operation] = [Append("t", "p"), Erase("t")]
+    simulation = simulate([Erase("s")], newer, before=[Append("s", "a")])
+    simulation.reach("0.0", "save session:s")
+    assert simulation.complete("1.0").error is None
+    simulation.reach("1.1", "save user:u")
+    simulation.replicas[1].sidecar.crash()
+    assert simulation.complete("0.0").error is None
+    assert settled(simulation, "t").deleted
+
+
+def test_a_profile_changed_while_an_erase_is_finished_stays(service: Service) -> None:
+    """The worker finishes an erase and has read the profile when the user stores another: the etag refuses it."""
+
+    async def scenario() -> None:
+        await service.http.post("/memories/u/initialize", json=PROFILE)
+        etag = await service.memory.profiles.etag("u")
+        saves: list[str] = []
+
+        def store_another(request: httpx.Request) -> Fault:
+            saves.append(named(request))
+            if saves == ["save user:u"]:
+                service.dapr.seed("user:u", {**PROFILE, "goal": "new"})
+            return Fault.NONE
+
+        service.sidecar.faults = lambda request: store_another(request) if is_write(request) else Fault.NONE
+        await service.memory.profiles.erase_unchanged("u", etag)
+        assert saves == ["save user:u"]
+        assert (await service.http.get("/memories/u")).json()["goal"] == "new"
+
+    run(scenario())

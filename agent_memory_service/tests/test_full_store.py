@@ -5,6 +5,7 @@ import pytest
 from tests.fake_dapr import Commit
 from tests.fake_time import run
 from tests.service_under_test import Service
+from tests.sized_sidecar import seed_list
 
 ROOM_AFTER_DELETES = 3
 """Deletes after which the store has room again."""
@@ -78,5 +79,18 @@ def test_a_full_store_is_named(service: Service) -> None:
         ]
         assert [(it.status_code, it.json()["code"]) for it in responses] == [(503, "store_refuses_writes")] * 7
         assert len(await service.contents("s")) == 6
+
+    run(scenario())
+
+
+def test_space_is_freed_by_a_session_far_back_in_a_long_list(service: Service) -> None:
+    """The only session of the user that has pages is the newest of a hundred."""
+
+    async def scenario() -> None:
+        await converse(service, "s")
+        seed_list(service.dapr, "u", [*(f"empty{number}" for number in range(99)), "s"])
+        fill_up(service)
+        assert (await service.http.delete("/memories/u")).status_code == 204
+        assert not [key for key in service.dapr.values() if key.startswith("session:s:")]
 
     run(scenario())

@@ -124,3 +124,18 @@ def test_a_session_listed_twice_is_returned_once(simulate: Simulate) -> None:
     simulation.complete("0.0")
     assert simulation.request(ListSessions("s")).result == ["s"]
     assert settled(simulation).turns == ["q", "p"]
+
+
+def test_a_sweep_leaves_an_epoch_that_did_not_end(simulate: Simulate) -> None:
+    """A replace registers the sweeps of the old epoch and dies before it writes the head. The session stays whole."""
+    before = [Append("s", "a", size=3), Append("s", "b", size=3)]
+    simulation = simulate([Replace("s", "X")], before=before)
+    simulation.reach("0.0", "save session:s")
+    simulation.step("0.0", Fault.REQUEST_LOST)
+    simulation.replicas[0].sidecar.crash()
+    kept = pages_of(simulation, "s")
+    assert kept
+    simulation.finish()
+    assert simulation.buckets()
+    assert settled(simulation).turns == ["a", "b"]
+    assert pages_of(simulation, "s") == kept

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -9,13 +10,20 @@ import pytest
 import list_compaction
 from list_compaction import COMPACT_AFTER
 from tests.fake_clients import Fault
-from tests.fake_time import run, skip
+from tests.fake_time import STARTED_AT, run, skip
+from tests.fake_wire import JSON
 from tests.service_under_test import Service
 
 MINUTE_SECONDS = 60
 HOUR_SECONDS = 60 * MINUTE_SECONDS
 DAY_SECONDS = 24 * HOUR_SECONDS
 PROFILE = {"name": "Ann", "preferred_style": "formal", "goal": "plan"}
+
+
+def listed(session: str, age_seconds: float) -> JSON:
+    """An entry of a list that was added so long ago."""
+    then = datetime.fromtimestamp(STARTED_AT - age_seconds, UTC).isoformat()
+    return {"session_id": session, "timestamp": then, "turn_id": f"of {session}"}
 
 
 def test_a_profile_can_be_initialized_again_after_a_change(service: Service) -> None:
@@ -226,5 +234,48 @@ def test_an_export_is_whole_if_the_list_is_written_anew_meanwhile(
         assert service.dapr.value("sessions-of:u")["epoch"] != epoch  # type: ignore[index, call-overload]
         exported = [session["session_id"] for session in export["conversations"]]
         assert exported == [f"s{number}" for number in range(148, 7, -1)]
+
+    run(scenario())
+
+
+def test_an_erase_leaves_no_tombstone_of_what_expired_long_ago(service: Service) -> None:
+    """A session that the list names and that is not there may be another user's soon: its id stays free after a day."""
+
+    async def scenario() -> None:
+        entries = [listed("old", DAY_SECONDS + MINUTE_SECONDS), listed("young", MINUTE_SECONDS)]
+        service.dapr.seed("sessions-of:u", {"history": entries, "sealed": 0, "epoch": "b"})
+        assert (await service.http.delete("/memories/u")).status_code == 204
+        assert (await service.append("old", "t", "a", user="v")).status_code == 201
+        assert (await service.append("young", "t", "a")).status_code == 410
+
+    run(scenario())
+
+
+def test_a_list_with_a_missing_page_is_not_taken_for_erased(service: Service) -> None:
+    """The sessions on that page cannot be found, so the erase fails each time, and the list stays."""
+
+    async def scenario() -> None:
+        entries = [listed("s", MINUTE_SECONDS)]
+        service.dapr.seed("sessions-of:u", {"history": entries, "sealed": 12, "epoch": "b", "announced": 1})
+        for _ in range(2):
+            response = await service.http.delete("/memories/u")
+            assert (response.status_code, response.json()["code"]) == (500, "history_damaged")
+        assert "'sealed': 12" in str(service.dapr.value("sessions-of:u"))
+
+    run(scenario())
+
+
+def test_a_change_without_changes_writes_nothing(service: Service) -> None:
+    """Neither a PATCH without fields nor one that changes nothing is written. Without a profile there stays none."""
+
+    async def scenario() -> None:
+        assert (await service.http.patch("/memories/none", json={})).status_code == 200
+        assert service.dapr.value("user:none") is None
+        await service.http.post("/memories/u/initialize", json=PROFILE)
+        service.dapr.calls.clear()
+        for changes in ({}, {"goal": PROFILE["goal"]}):
+            assert (await service.http.patch("/memories/u", json=changes)).json() == PROFILE
+        assert (await service.http.post("/memories/u/initialize", json=PROFILE)).status_code == 200
+        assert service.dapr.calls["save"] == 0
 
     run(scenario())

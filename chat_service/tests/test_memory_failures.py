@@ -61,7 +61,10 @@ async def test_rejected_session_gets_no_reply(
     assert memory.calls("append") == []
 
 
-@pytest.mark.parametrize(("status", "code"), [(403, "not_owner"), (410, "session_deleted"), (422, "invalid_request")])
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(403, "not_owner"), (410, "session_deleted"), (413, "history_too_large"), (422, "invalid_request")],
+)
 async def test_rejection_of_the_append_is_reported(
     client: httpx.AsyncClient, memory: ScriptedMemory, status: int, code: str
 ) -> None:
