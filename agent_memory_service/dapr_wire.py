@@ -7,6 +7,7 @@ a bulk read gets 200 even if the store is down.
 
 import asyncio
 import logging
+import time
 from collections.abc import Collection, Sequence
 from typing import TypeAlias
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from pydantic_core import from_json, to_json
 
 import trace_context
 from errors import BodyTooLarge, StoreUnavailable
+from metrics import CallOutcome, Metrics, Operation
 from settings import Settings
 
 SidecarTransport: TypeAlias = httpx.AsyncBaseTransport
@@ -66,8 +68,9 @@ def connect() -> SidecarTransport:
 class DaprWire:
     """The calls to one state store. Each returns the sidecar's response, or raises StoreUnavailable without one."""
 
-    def __init__(self, transport: SidecarTransport, settings: Settings) -> None:
+    def __init__(self, transport: SidecarTransport, settings: Settings, metrics: Metrics) -> None:
         self._transport = transport
+        self._metrics = metrics
         self.store = settings.state_store
         self._sidecar_url = settings.sidecar_url
         self._url = f"{settings.sidecar_url}/v1.0/state/{quote(settings.state_store, safe='')}"
@@ -80,28 +83,29 @@ class DaprWire:
 
     async def get(self, key: str) -> httpx.Response:
         """Read one key: 200 with the header `etag`, 204 if the key is missing."""
-        return await self._call("GET", self._key_url(key))
+        return await self._call("get", "GET", self._key_url(key))
 
     async def get_many(self, keys: Sequence[str]) -> httpx.Response:
         """Read many keys: 200 with a list of items. Check each item for `error`."""
         body = to_json({"keys": keys, "parallelism": BULK_PARALLELISM})
-        return await self._call("POST", self._bulk_url, body, timeout_seconds=BULK_TIMEOUT_SECONDS)
+        return await self._call("get_many", "POST", self._bulk_url, body, timeout_seconds=BULK_TIMEOUT_SECONDS)
 
     async def save(self, items: Sequence[bytes], expected: Collection[int] = EXPECTED_STATUSES) -> httpx.Response:
         """Write items of JSON: 204. Not atomic. Raises BodyTooLarge; then nothing was sent."""
         body = b"[" + b",".join(items) + b"]"
         if len(body) > MAX_REQUEST_BYTES:
             raise BodyTooLarge("The store accepts at most 4 MiB in one request. Send a shorter history.")
-        return await self._call("POST", self._save_url, body, expected=expected)
+        return await self._call("save", "POST", self._save_url, body, expected=expected)
 
     async def delete(self, key: str, etag: str | None = None) -> httpx.Response:
         """Delete one key: 204, also if it is missing. With an etag: 409 if the key has another one."""
-        return await self._call("DELETE", self._key_url(key), headers={} if etag is None else {"if-match": etag})
+        condition = {} if etag is None else {"if-match": etag}
+        return await self._call("delete", "DELETE", self._key_url(key), headers=condition)
 
     async def component_type(self) -> str | None:
         """The type of the store's component, such as `state.redis`, for messages only. None if it is unknown."""
         try:
-            body = from_json((await self._call("GET", self._metadata_url)).content)
+            body = from_json((await self._call("metadata", "GET", self._metadata_url)).content)
             return next((str(item["type"]) for item in body["components"] if item["name"] == self.store), None)
         except (StoreUnavailable, ValueError, LookupError, TypeError):
             return None
@@ -112,6 +116,7 @@ class DaprWire:
 
     async def _call(
         self,
+        operation: Operation,
         method: str,
         url: httpx.URL,
         body: bytes | None = None,
@@ -122,18 +127,30 @@ class DaprWire:
     ) -> httpx.Response:
         sent = {**self._headers, **trace_context.headers(), **(headers or {})}
         request = httpx.Request(method, url, headers=sent, content=body, extensions=_EXTENSIONS)
+        outcome: CallOutcome = "no_response"
+        started_at = time.perf_counter()
         try:
             async with asyncio.timeout(timeout_seconds):
                 response = await self._transport.handle_async_request(request)
                 await response.aread()
+            outcome = _outcome(response.status_code, expected)
         except (httpx.HTTPError, ClientError, OSError) as error:  # TimeoutError is an OSError
             # The kind of error does not show whether the request was carried out.
             kind, address = type(error).__name__, self._sidecar_url
             logger.warning("store call failed: %s %s, no response of the sidecar at %s", method, kind, address)
             raise StoreUnavailable from error
+        finally:
+            self._metrics.store_called(operation, outcome, time.perf_counter() - started_at)
         if response.status_code not in expected:
             logger.warning("store call failed: %s %d %s", method, response.status_code, _error_code(response.content))
         return response
+
+
+def _outcome(status: int, expected: Collection[int]) -> CallOutcome:
+    """Return what a response means. An expected status other than success says that the etag did not match."""
+    if status in (200, 204):
+        return "ok"
+    return "conflict" if status in expected else "failed"
 
 
 def _error_code(content: bytes) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, FastAPI, Query, Response
 from fastapi.middleware.cors import CORSMiddleware
 
-from api import routes, serializers
+from api import routes, scrape, serializers
 from api.dependencies import MemoryDep, StreamLimitDep
 from api.error_handlers import add_error_handlers
 from api.json_stream import StreamLimit
@@ -141,6 +141,7 @@ def create_app(settings: Settings, *, sidecar_transport: SidecarTransport | None
     add_error_handlers(app)
     app.include_router(router)
     app.include_router(routes.router)
+    app.include_router(scrape.router)
     # The middleware added last runs first.
     app.add_middleware(TraceContext)
     app.add_middleware(BodyLimit)

@@ -10,6 +10,7 @@ from dapr_state import DaprState
 from documents import Document
 from keys import user_key
 from log.retry import KeyLocks, retry_until_written
+from metrics import Metrics
 from store_traits import ABSENT
 
 TOMBSTONE: Document = {}
@@ -24,9 +25,9 @@ def default_profile(user_id: str) -> Document:
 class Profiles:
     """The profiles of all users."""
 
-    def __init__(self, state: DaprState) -> None:
+    def __init__(self, state: DaprState, metrics: Metrics) -> None:
         self._state = state
-        self._locks = KeyLocks()
+        self._locks = KeyLocks(metrics)
 
     async def get(self, user_id: str) -> Document:
         """Return the stored profile, empty if there is none. Raises StoreUnavailable."""

@@ -21,6 +21,7 @@ from api.openapi import complete_description, describe_callback_url
 from api.openapi_identity import describe_identity
 from api.require_token import RequireToken
 from api.routes import router
+from api.scrape import router as scrape_router
 from callbacks import Callbacks, open_callback_http
 from errors import TooManyRequests, TooManyTurns
 from health import Readiness
@@ -29,6 +30,7 @@ from lifecycle import BackgroundTasks
 from logging_setup import configure_logging
 from memory_client import MemoryClient, open_memory_http
 from memory_protection import warn_if_unprotected
+from metrics import Metrics
 from setting_hints import setting_hints
 from settings import Settings, load_settings
 from shutdown_signals import on_stop_signal
@@ -52,6 +54,7 @@ def create_app(
 ) -> FastAPI:
     """The service. A transport replaces the network in tests."""
     background = BackgroundTasks()
+    metrics = Metrics()
     provider = choose_provider(settings, model_transport)
     memory_http = open_memory_http(settings, memory_transport)
     callback_http = open_callback_http(callback_transport)
@@ -61,10 +64,11 @@ def create_app(
         memory,
         agent,
         TurnSaver(memory, background),
-        Summaries(memory, agent, background, settings.context_budget_chars),
+        Summaries(memory, agent, background, settings.context_budget_chars, metrics),
         settings,
+        metrics,
     )
-    callbacks = Callbacks(callback_http, settings, background)
+    callbacks = Callbacks(callback_http, settings, background, metrics)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -91,16 +95,20 @@ def create_app(
         version="1.0.0",
         lifespan=lifespan,
     )
+    running = Slots(settings.max_running_turns, TooManyTurns)
+    metrics.watch_running_turns(lambda: running.taken)
     app.state.services = Services(
         settings,
-        RunningTurns(pipeline, callbacks, background, Slots(settings.max_running_turns, TooManyTurns)),
+        RunningTurns(pipeline, callbacks, background, running),
         Readiness(memory),
+        metrics,
         waiting_requests=Slots(settings.max_waiting_requests, TooManyRequests),
         open_streams=Slots(settings.max_open_streams, TooManyRequests),
     )
     _add_middleware(app, settings, identity)
     add_error_handlers(app)
     app.include_router(router)
+    app.include_router(scrape_router)
     complete_description(
         app,
         partial(describe_callback_url, allowed_hosts=settings.callback_allowed_hosts),

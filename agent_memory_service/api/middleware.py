@@ -11,8 +11,8 @@ from api.bodies import MAX_BODY_BYTES, Body, HeldBytes
 from api.error_handlers import error_response
 from errors import BodyTooLarge, Unauthorized
 
-OPEN_PATHS = "/health/"
-"""Prefix of the paths that need no token: the probes of a platform do not have it."""
+OPEN_PATHS = ("/health/live", "/health/ready", "/metrics")
+"""The paths that need no token: the probes of a platform and Prometheus do not have it. They hold no data."""
 
 
 class RequireAppToken:
@@ -30,7 +30,7 @@ class RequireAppToken:
             await self._app(scope, receive, send)
 
     def _admits(self, scope: Scope) -> bool:
-        if not self._token or scope["path"].startswith(OPEN_PATHS):
+        if not self._token or scope["path"] in OPEN_PATHS:
             return True
         return compare_digest(Headers(scope=scope).get("dapr-api-token", "").encode(), self._token)
 
