@@ -22,6 +22,7 @@ from metrics import CallbackOutcome, Metrics
 from models import HistoryState, Response
 from settings import Settings
 from slots import Slots
+from tracing import traced
 
 ATTEMPT_TIMEOUT_SECONDS = 5.0
 """Time limit of one attempt as a whole, in seconds, however slowly the receiver sends its response. A receiver should
@@ -112,6 +113,7 @@ class Callbacks:
         else:
             logger.warning("callback not delivered turn_id=%s attempts=%d status=%s", turn_id, attempts, status)
 
+    @traced("callback")
     async def _attempt(self, url: str, receiver: Receiver, turn_id: str, event: TurnEvent) -> tuple[int, int | None]:
         """The number of attempts made, and the status of the last one."""
         body = event.model_dump_json(exclude_none=True)

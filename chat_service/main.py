@@ -35,6 +35,7 @@ from setting_hints import setting_hints
 from settings import Settings, load_settings
 from shutdown_signals import on_stop_signal
 from slots import Slots
+from tracing import Tracing, open_tracing
 from turn.in_flight import RunningTurns
 from turn.pipeline import TurnPipeline
 from turn.saving import TurnSaver
@@ -54,7 +55,7 @@ def create_app(
 ) -> FastAPI:
     """The service. A transport replaces the network in tests."""
     background = BackgroundTasks()
-    metrics = Metrics()
+    metrics, tracing = Metrics(), open_tracing(settings)
     provider = choose_provider(settings, model_transport)
     memory_http = open_memory_http(settings, memory_transport)
     callback_http = open_callback_http(callback_transport)
@@ -86,6 +87,7 @@ def create_app(
             await memory_http.aclose()
             await callback_http.aclose()
             await provider.close()
+            await tracing.close()
             if identity is not None:
                 await identity.close()
 
@@ -94,6 +96,7 @@ def create_app(
         description="A chat agent that remembers: one turn, streamed or not, over the memory service",
         version="1.0.0",
         lifespan=lifespan,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # FastAPI's spans have paths with ids
     )
     running = Slots(settings.max_running_turns, TooManyTurns)
     metrics.watch_running_turns(lambda: running.taken)
@@ -105,7 +108,7 @@ def create_app(
         waiting_requests=Slots(settings.max_waiting_requests, TooManyRequests),
         open_streams=Slots(settings.max_open_streams, TooManyRequests),
     )
-    _add_middleware(app, settings, identity)
+    _add_middleware(app, settings, identity, tracing)
     add_error_handlers(app)
     app.include_router(router)
     app.include_router(scrape_router)
@@ -117,7 +120,7 @@ def create_app(
     return app
 
 
-def _add_middleware(app: FastAPI, settings: Settings, identity: Identity | None) -> None:
+def _add_middleware(app: FastAPI, settings: Settings, identity: Identity | None, tracing: Tracing) -> None:
     """The last one added runs first. So a browser's preflight needs no token, and may read why a token is refused."""
     if identity is not None:
         app.add_middleware(RequireToken, identity=identity)
@@ -131,7 +134,7 @@ def _add_middleware(app: FastAPI, settings: Settings, identity: Identity | None)
     app.add_middleware(IgnoreClientDisconnects)
     app.add_middleware(BodyLimit)
     app.add_middleware(ReadLimit)
-    app.add_middleware(TraceContext)
+    app.add_middleware(TraceContext, tracing=tracing)
     app.add_middleware(ReportUnexpectedErrors)
 
 

@@ -15,6 +15,7 @@ from memory_models import ConversationEntry, Profile
 from metrics import Metrics
 from models import Response, now
 from settings import Settings
+from tracing import traced
 from turn.completed_turn import CompletedTurn
 from turn.finishes import RecentFinishes
 from turn.recall import MemorySnapshot, recall
@@ -60,6 +61,7 @@ class TurnPipeline:
         self._metrics = metrics
         self._finishes = RecentFinishes()
 
+    @traced("turn")
     async def run(self, request: TurnRequest, emit: Emit | None = None) -> TurnResult:
         """Run the turn and log its outcome. Raises ServiceError if there is no reply; InternalError for a bug."""
         log = TurnLog(request, self._metrics)

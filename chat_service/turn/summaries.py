@@ -18,6 +18,7 @@ from llm.errors import ModelContextTooLong
 from memory_client import PAGE_MESSAGES, MemoryClient
 from memory_models import AppendedTurn, Conversation, ConversationEntry, Summary
 from metrics import Metrics
+from tracing import traced
 from turn.backoff import TurnBackoff
 from turn.completed_turn import CompletedTurn
 from turn.summary_pieces import cut, is_due, next_piece
@@ -136,6 +137,7 @@ class Summaries:
         except Exception as error:  # noqa: BLE001 - a bug is a failure too, and its text can hold a conversation
             return f"internal_error error={described(error)}"
 
+    @traced("summary")
     async def _summarize(self, job: _Job) -> None:
         newest = await self._memory.recent(job.session_id, job.user_id, WINDOW_MESSAGES)
         if newest.epoch is None or not (job.is_forced or is_due(newest, self._budget_chars)):

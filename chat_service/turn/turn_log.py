@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import trace_context
+import tracing
 from agent.progress import Delta, Emit, Progress
 from errors import ServiceError
 from metrics import Metrics, Part
@@ -32,10 +33,11 @@ class TurnLog:
 
     @contextmanager
     def measured(self, part: Part) -> Iterator[None]:
-        """Measure a part of the turn in milliseconds, also if it fails."""
+        """Measure a part of the turn in milliseconds, also if it fails. It is a span of the turn's."""
         started_at = time.perf_counter()
         try:
-            yield
+            with tracing.span(part):
+                yield
         finally:
             seconds = time.perf_counter() - started_at
             self._durations.append(f"{part}_ms={seconds * 1000:.1f}")
