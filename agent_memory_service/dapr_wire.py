@@ -8,19 +8,21 @@ a bulk read gets 200 even if the store is down.
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 from urllib.parse import quote
 
 import httpx
 from aiohttp import ClientError, ClientSession, DummyCookieJar, TCPConnector
 from httpx_aiohttp import AiohttpTransport
+from opentelemetry.trace import SpanKind
 from pydantic_core import from_json, to_json
 
 import trace_context
 from errors import BodyTooLarge, StoreUnavailable
 from metrics import CallOutcome, Metrics, Operation
 from settings import Settings
+from tracing import span
 
 SidecarTransport: TypeAlias = httpx.AsyncBaseTransport
 """What sends the requests to the sidecar. Tests put a fake in its place."""
@@ -125,24 +127,34 @@ class DaprWire:
         timeout_seconds: float = CALL_TIMEOUT_SECONDS,
         expected: Collection[int] = EXPECTED_STATUSES,
     ) -> httpx.Response:
-        sent = {**self._headers, **trace_context.headers(), **(headers or {})}
-        request = httpx.Request(method, url, headers=sent, content=body, extensions=_EXTENSIONS)
         outcome: CallOutcome = "no_response"
         started_at = time.perf_counter()
+        with span(f"state {operation}", SpanKind.CLIENT) as current:
+            try:
+                response = await self._send(method, url, body, headers or {}, timeout_seconds)
+                outcome = _outcome(response.status_code, expected)
+            finally:
+                self._metrics.store_called(operation, outcome, time.perf_counter() - started_at)
+                current.set_attribute("outcome", outcome)
+        if response.status_code not in expected:
+            logger.warning("store call failed: %s %d %s", method, response.status_code, _error_code(response.content))
+        return response
+
+    async def _send(
+        self, method: str, url: httpx.URL, body: bytes | None, headers: Mapping[str, str], timeout_seconds: float
+    ) -> httpx.Response:
+        """Return the response of the sidecar. Raises StoreUnavailable without one."""
+        sent = {**self._headers, **trace_context.headers(), **headers}
+        request = httpx.Request(method, url, headers=sent, content=body, extensions=_EXTENSIONS)
         try:
             async with asyncio.timeout(timeout_seconds):
                 response = await self._transport.handle_async_request(request)
                 await response.aread()
-            outcome = _outcome(response.status_code, expected)
         except (httpx.HTTPError, ClientError, OSError) as error:  # TimeoutError is an OSError
             # The kind of error does not show whether the request was carried out.
             kind, address = type(error).__name__, self._sidecar_url
             logger.warning("store call failed: %s %s, no response of the sidecar at %s", method, kind, address)
             raise StoreUnavailable from error
-        finally:
-            self._metrics.store_called(operation, outcome, time.perf_counter() - started_at)
-        if response.status_code not in expected:
-            logger.warning("store call failed: %s %d %s", method, response.status_code, _error_code(response.content))
         return response
 
 

@@ -34,6 +34,7 @@ from models import (
 )
 from profiles import default_profile
 from settings import Settings, load_settings
+from tracing import open_tracing
 
 _request_memory: ContextVar[Memory] = ContextVar("request_memory")
 
@@ -125,6 +126,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.memory.start()
     yield
     await app.state.memory.close()
+    await app.state.tracing.close()
 
 
 def create_app(settings: Settings, *, sidecar_transport: SidecarTransport | None = None) -> FastAPI:
@@ -134,8 +136,10 @@ def create_app(settings: Settings, *, sidecar_transport: SidecarTransport | None
         description="Profiles and conversations over Dapr state: each turn once, at any length, erased completely.",
         version="1.0.0",
         lifespan=_lifespan,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # FastAPI's spans have paths with ids
     )
     app.state.memory = Memory(settings, sidecar_transport or connect())
+    app.state.tracing = open_tracing(settings)
     app.state.stream_limit = StreamLimit()
     app.state.app_token_required = settings.app_api_token is not None
     add_error_handlers(app)
@@ -143,7 +147,7 @@ def create_app(settings: Settings, *, sidecar_transport: SidecarTransport | None
     app.include_router(routes.router)
     app.include_router(scrape.router)
     # The middleware added last runs first.
-    app.add_middleware(TraceContext)
+    app.add_middleware(TraceContext, tracing=app.state.tracing)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequireAppToken, token=settings.app_api_token)
     app.add_middleware(

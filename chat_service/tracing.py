@@ -26,6 +26,7 @@ INSTALL_HINT = (
     "OTEL_EXPORTER_OTLP_ENDPOINT is set, but no spans are sent: install opentelemetry-sdk and"
     " opentelemetry-exporter-otlp-proto-http (the extra `tracing` of this service's pyproject.toml)"
 )
+"""What the log says if the extra is missing."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -51,7 +52,7 @@ class Tracing:
         return self._tracer is not None
 
     def request(self, method: str, caller: Mapping[str, str]) -> AbstractContextManager[Span]:
-        """The span of a request: the child of the caller's, if its headers name one and it is sampled; else a root."""
+        """The span of a request: the child of the caller's, if its headers name one; else a root."""
         _tracer.set(self._tracer)
         return span(method, SpanKind.SERVER, _PROPAGATOR.extract(caller, Context()))
 
