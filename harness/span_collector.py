@@ -1,4 +1,4 @@
-"""A collector of spans for tests: an OTLP/HTTP receiver. Services send to it, and Dapr's sidecars if they are asked to."""
+"""A collector of spans for tests: an OTLP/HTTP receiver, for services and for the sidecars of Dapr."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
