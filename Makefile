@@ -4,7 +4,7 @@ BIN := .venv/bin
 SERVICES := agent_memory_service chat_service
 TUTORIAL_DIR ?= ../shared/tutorial
 export TUTORIAL_DIR
-PIN := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+PIN := uv pip compile --quiet --universal --extra tracing --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .PHONY: help

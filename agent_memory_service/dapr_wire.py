@@ -7,18 +7,22 @@ a bulk read gets 200 even if the store is down.
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 from urllib.parse import quote
 
 import httpx
 from aiohttp import ClientError, ClientSession, DummyCookieJar, TCPConnector
 from httpx_aiohttp import AiohttpTransport
+from opentelemetry.trace import SpanKind
 from pydantic_core import from_json, to_json
 
 import trace_context
 from errors import BodyTooLarge, StoreUnavailable
+from metrics import CallOutcome, Metrics, Operation
 from settings import Settings
+from tracing import span
 
 SidecarTransport: TypeAlias = httpx.AsyncBaseTransport
 """What sends the requests to the sidecar. Tests put a fake in its place."""
@@ -66,8 +70,9 @@ def connect() -> SidecarTransport:
 class DaprWire:
     """The calls to one state store. Each returns the sidecar's response, or raises StoreUnavailable without one."""
 
-    def __init__(self, transport: SidecarTransport, settings: Settings) -> None:
+    def __init__(self, transport: SidecarTransport, settings: Settings, metrics: Metrics) -> None:
         self._transport = transport
+        self._metrics = metrics
         self.store = settings.state_store
         self._sidecar_url = settings.sidecar_url
         self._url = f"{settings.sidecar_url}/v1.0/state/{quote(settings.state_store, safe='')}"
@@ -80,28 +85,29 @@ class DaprWire:
 
     async def get(self, key: str) -> httpx.Response:
         """Read one key: 200 with the header `etag`, 204 if the key is missing."""
-        return await self._call("GET", self._key_url(key))
+        return await self._call("get", "GET", self._key_url(key))
 
     async def get_many(self, keys: Sequence[str], timeout_seconds: float = BULK_TIMEOUT_SECONDS) -> httpx.Response:
         """Read many keys: 200 with a list of items. Check each item for `error`."""
         body = to_json({"keys": keys, "parallelism": BULK_PARALLELISM})
-        return await self._call("POST", self._bulk_url, body, timeout_seconds=timeout_seconds)
+        return await self._call("get_many", "POST", self._bulk_url, body, timeout_seconds=timeout_seconds)
 
     async def save(self, items: Sequence[bytes], expected: Collection[int] = EXPECTED_STATUSES) -> httpx.Response:
         """Write items of JSON: 204. Not atomic. Raises BodyTooLarge; then nothing was sent."""
         body = b"[" + b",".join(items) + b"]"
         if len(body) > MAX_REQUEST_BYTES:
             raise BodyTooLarge("The store accepts at most 4 MiB in one request. Send a shorter history.")
-        return await self._call("POST", self._save_url, body, expected=expected)
+        return await self._call("save", "POST", self._save_url, body, expected=expected)
 
     async def delete(self, key: str, etag: str | None = None) -> httpx.Response:
         """Delete one key: 204, also if it is missing. With an etag: 409 if the key has another one."""
-        return await self._call("DELETE", self._key_url(key), headers={} if etag is None else {"if-match": etag})
+        condition = {} if etag is None else {"if-match": etag}
+        return await self._call("delete", "DELETE", self._key_url(key), headers=condition)
 
     async def component_type(self) -> str | None:
         """The type of the store's component, such as `state.redis`, for messages only. None if it is unknown."""
         try:
-            body = from_json((await self._call("GET", self._metadata_url)).content)
+            body = from_json((await self._call("metadata", "GET", self._metadata_url)).content)
             return next((str(item["type"]) for item in body["components"] if item["name"] == self.store), None)
         except (StoreUnavailable, ValueError, LookupError, TypeError):
             return None
@@ -112,6 +118,7 @@ class DaprWire:
 
     async def _call(
         self,
+        operation: Operation,
         method: str,
         url: httpx.URL,
         body: bytes | None = None,
@@ -120,7 +127,24 @@ class DaprWire:
         timeout_seconds: float = CALL_TIMEOUT_SECONDS,
         expected: Collection[int] = EXPECTED_STATUSES,
     ) -> httpx.Response:
-        sent = {**self._headers, **trace_context.headers(), **(headers or {})}
+        outcome: CallOutcome = "no_response"
+        started_at = time.perf_counter()
+        with span(f"state {operation}", SpanKind.CLIENT) as current:
+            try:
+                response = await self._send(method, url, body, headers or {}, timeout_seconds)
+                outcome = _outcome(response.status_code, expected)
+            finally:
+                self._metrics.store_called(operation, outcome, time.perf_counter() - started_at)
+                current.set_attribute("outcome", outcome)
+        if response.status_code not in expected:
+            logger.warning("store call failed: %s %d %s", method, response.status_code, _error_code(response.content))
+        return response
+
+    async def _send(
+        self, method: str, url: httpx.URL, body: bytes | None, headers: Mapping[str, str], timeout_seconds: float
+    ) -> httpx.Response:
+        """Return the response of the sidecar. Raises StoreUnavailable without one."""
+        sent = {**self._headers, **trace_context.headers(), **headers}
         request = httpx.Request(method, url, headers=sent, content=body, extensions=_EXTENSIONS)
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -131,9 +155,14 @@ class DaprWire:
             kind, address = type(error).__name__, self._sidecar_url
             logger.warning("store call failed: %s %s, no response of the sidecar at %s", method, kind, address)
             raise StoreUnavailable from error
-        if response.status_code not in expected:
-            logger.warning("store call failed: %s %d %s", method, response.status_code, _error_code(response.content))
         return response
+
+
+def _outcome(status: int, expected: Collection[int]) -> CallOutcome:
+    """Return what a response means. An expected status other than success says that the etag did not match."""
+    if status in (200, 204):
+        return "ok"
+    return "conflict" if status in expected else "failed"
 
 
 def _error_code(content: bytes) -> str:

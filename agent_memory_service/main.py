@@ -11,7 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, FastAPI, Query, Response
 from fastapi.middleware.cors import CORSMiddleware
 
-from api import routes, serializers
+from api import routes, scrape, serializers
 from api.dependencies import MemoryDep, StreamLimitDep
 from api.docs_pages import add_docs_pages
 from api.error_handlers import add_error_handlers
@@ -37,6 +37,7 @@ from models import (
 )
 from profiles import default_profile
 from settings import Settings, load_settings
+from tracing import open_tracing
 
 _request_memory: ContextVar[Memory] = ContextVar("request_memory")
 
@@ -141,6 +142,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.memory.start()
     yield
     await app.state.memory.close()
+    await app.state.tracing.close()
 
 
 def create_app(settings: Settings, *, sidecar_transport: SidecarTransport | None = None) -> FastAPI:
@@ -153,16 +155,19 @@ def create_app(settings: Settings, *, sidecar_transport: SidecarTransport | None
         openapi_tags=GROUPS,
         docs_url=None,
         redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # FastAPI's spans have paths with ids
     )
     app.state.memory = Memory(settings, sidecar_transport or connect())
+    app.state.tracing = open_tracing(settings)
     app.state.stream_limit = StreamLimit()
     app.state.app_token_required = settings.app_api_token is not None
     add_error_handlers(app)
     add_docs_pages(app)
     app.include_router(router)
     app.include_router(routes.router)
+    app.include_router(scrape.router)
     # The middleware added last runs first.
-    app.add_middleware(TraceContext)
+    app.add_middleware(TraceContext, tracing=app.state.tracing)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequireAppToken, token=settings.app_api_token)
     app.add_middleware(

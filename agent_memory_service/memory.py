@@ -13,6 +13,7 @@ from log.due_list import DueList
 from log.due_worker import DueWorker
 from log.paged_log import PagedLog
 from log.sweeps import SWEEP, Sweeper
+from metrics import Metrics
 from profiles import Profiles
 from recall import Recall
 from settings import Settings
@@ -29,20 +30,21 @@ class Memory:
 
     def __init__(self, settings: Settings, transport: SidecarTransport, traits: StoreTraits | None = None) -> None:
         self._transport = transport
-        wire = DaprWire(transport, settings)
+        self.metrics = Metrics()
+        wire = DaprWire(transport, settings, self.metrics)
         self.probe = StoreProbe(wire, traits)
         state = DaprState(wire, self.probe)
-        log = PagedLog(state)
-        due = DueList(state)
+        log = PagedLog(state, self.metrics)
+        due = DueList(state, self.metrics)
         self._background = BackgroundTasks()
         sweeper = Sweeper(state, log, due, self._background)
-        self.profiles = Profiles(state)
+        self.profiles = Profiles(state, self.metrics)
         self.sessions = UserSessions(log, sweeper, ListCompactor(log, sweeper, self._background))
         self.conversations = Conversations(log, sweeper, self.sessions)
         self.facts = Facts(self.profiles, self.conversations)
         self.recall = Recall(state, self.conversations)
         self.erasure = Erasure(log, sweeper, self.profiles, due)
-        self.due_worker = DueWorker(due, {SWEEP: sweeper.work, ERASE: self.erasure.resume})
+        self.due_worker = DueWorker(due, {SWEEP: sweeper.work, ERASE: self.erasure.resume}, self.metrics)
         self.exporter = Exporter(self.profiles, self.sessions, self.conversations)
         self.readiness = Readiness(state, self.probe)
 

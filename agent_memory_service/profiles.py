@@ -14,6 +14,7 @@ from documents import Document
 from fact_list import facts_of, with_facts
 from keys import user_key
 from log.retry import KeyLocks, retry_until_written
+from metrics import Metrics
 from store_traits import ABSENT
 
 Check: TypeAlias = Callable[[], Awaitable[None]]
@@ -31,9 +32,9 @@ def default_profile(user_id: str) -> Document:
 class Profiles:
     """The profiles of all users."""
 
-    def __init__(self, state: DaprState) -> None:
+    def __init__(self, state: DaprState, metrics: Metrics) -> None:
         self._state = state
-        self._locks = KeyLocks()
+        self._locks = KeyLocks(metrics)
 
     async def get(self, user_id: str) -> Document:
         """Return the stored profile, empty if there is none. Raises StoreUnavailable."""

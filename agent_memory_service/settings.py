@@ -32,6 +32,11 @@ class Settings(BaseSettings):
     state_store: str = "statestore"
     """Name of the Dapr component that stores the memory."""
 
+    otel_exporter_otlp_endpoint: str | None = Field(default=None, pattern=r"^https?://\S+$")
+    """Where spans go by OTLP over HTTP, for example http://localhost:4318. Without it no spans are made."""
+    otel_service_name: str = "agent-memory-service"
+    """The name of this service in its spans."""
+
     @property
     def sidecar_url(self) -> str:
         """The base URL of the sidecar's HTTP API, without a trailing slash."""

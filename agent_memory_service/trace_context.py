@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 
+import tracing
+
 MAX_TRACESTATE_CHARS = 512
 """Longest tracestate, in characters, that is passed on: the length that the recommendation asks everyone to support."""
 
@@ -17,19 +19,24 @@ _NO_HEADERS: Mapping[str, str] = {}
 _current: ContextVar[Mapping[str, str]] = ContextVar("trace_context", default=_NO_HEADERS)
 
 
-def enter(traceparent: str | None, tracestate: str | None) -> None:
-    """Set the trace context of the current request. Invalid values are ignored."""
+def enter(traceparent: str | None, tracestate: str | None) -> Mapping[str, str]:
+    """Set the trace context of the current request, and return its headers. Invalid values are ignored."""
     if traceparent is None or _TRACEPARENT.fullmatch(traceparent) is None:
-        _current.set(_NO_HEADERS)
+        caller = _NO_HEADERS
     elif tracestate is None or _TRACESTATE.fullmatch(tracestate) is None:
-        _current.set({"traceparent": traceparent})
+        caller = {"traceparent": traceparent}
     else:
-        _current.set({"traceparent": traceparent, "tracestate": tracestate})
+        caller = {"traceparent": traceparent, "tracestate": tracestate}
+    _current.set(caller)
+    return caller
 
 
 def headers() -> Mapping[str, str]:
-    """The headers that a call for the current request carries; empty without a trace."""
-    return _current.get()
+    """The headers that a call for the current request carries; empty without a trace.
+
+    With tracing on they name the current span, so that the callee's spans are its children.
+    """
+    return tracing.headers() or _current.get()
 
 
 def trace_id() -> str:

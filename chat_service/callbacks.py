@@ -18,9 +18,11 @@ from callback_urls import origin_of
 from errors import TooManyCallbacks
 from http_clients import no_cookies
 from lifecycle import BackgroundTasks
+from metrics import CallbackOutcome, Metrics
 from models import HistoryState, Response
 from settings import Settings
 from slots import Slots
+from tracing import traced
 
 ATTEMPT_TIMEOUT_SECONDS = 5.0
 """Time limit of one attempt as a whole, in seconds, however slowly the receiver sends its response. A receiver should
@@ -71,10 +73,13 @@ class Receiver:
 class Callbacks:
     """Delivers turn events. It retries with backoff until a response is 2xx, for a limited number of attempts."""
 
-    def __init__(self, http: httpx.AsyncClient, settings: Settings, background: BackgroundTasks) -> None:
+    def __init__(
+        self, http: httpx.AsyncClient, settings: Settings, background: BackgroundTasks, metrics: Metrics
+    ) -> None:
         self._http = http
         self._max_attempts = settings.callback_attempts
         self._background = background
+        self._metrics = metrics
         self._receivers: dict[str, Receiver] = {}  # at most two for each allowed host: http and https
         secret = settings.callback_secret
         self._signer = None if secret is None else Webhook(secret.get_secret_value())
@@ -89,17 +94,26 @@ class Callbacks:
         """Deliver the turn's final state in a background task, then give back its slot at the receiver."""
         self._background.start(self._deliver(url, receiver, response))
 
+    def drop(self, receiver: Receiver) -> None:
+        """Send nothing, and give back the slot at the receiver."""
+        receiver.pending.give_back()
+        self._metrics.callback_ended("dropped")
+
     async def _deliver(self, url: str, receiver: Receiver, response: Response) -> None:
         turn_id = response.metadata.turn_id
+        outcome: CallbackOutcome = "not_delivered"
         try:
             attempts, status = await self._attempt(url, receiver, turn_id, _event(response))
+            outcome = "delivered" if _is_delivered(status) else "not_delivered"
         finally:
             receiver.pending.give_back()
+            self._metrics.callback_ended(outcome)
         if _is_delivered(status):
             logger.info("callback delivered turn_id=%s attempt=%d", turn_id, attempts)
         else:
             logger.warning("callback not delivered turn_id=%s attempts=%d status=%s", turn_id, attempts, status)
 
+    @traced("callback")
     async def _attempt(self, url: str, receiver: Receiver, turn_id: str, event: TurnEvent) -> tuple[int, int | None]:
         """The number of attempts made, and the status of the last one."""
         body = event.model_dump_json(exclude_none=True)
@@ -151,7 +165,7 @@ class PendingCallback:
 
     def drop(self) -> None:
         """Send nothing: the turn gave no reply."""
-        self.receiver.pending.give_back()
+        self.callbacks.drop(self.receiver)
 
 
 _EVENT_TYPES: Mapping[HistoryState, EventType] = {

@@ -23,6 +23,7 @@ from api.openapi import complete_description, describe_callback_url, describe_gr
 from api.openapi_identity import describe_identity
 from api.require_token import RequireToken
 from api.routes import router
+from api.scrape import router as scrape_router
 from callbacks import Callbacks, open_callback_http
 from errors import TooManyRequests, TooManyTurns
 from health import Readiness
@@ -32,10 +33,12 @@ from logging_setup import configure_logging
 from memory_client import open_memory_http
 from memory_protection import warn_if_unprotected
 from memory_user_data import UserDataClient
+from metrics import Metrics
 from setting_hints import setting_hints
 from settings import Settings, load_settings
 from shutdown_signals import on_stop_signal
 from slots import Slots
+from tracing import Tracing, open_tracing
 from turn.in_flight import RunningTurns
 from turn.pipeline import TurnPipeline
 from turn.saving import TurnSaver
@@ -55,6 +58,7 @@ def create_app(
 ) -> FastAPI:
     """The service. A transport replaces the network in tests."""
     background = BackgroundTasks()
+    metrics, tracing = Metrics(), open_tracing(settings)
     provider = choose_provider(settings, model_transport)
     memory_http = open_memory_http(settings, memory_transport)
     callback_http = open_callback_http(callback_transport)
@@ -64,10 +68,11 @@ def create_app(
         memory,
         agent,
         TurnSaver(memory, background),
-        Summaries(memory, agent, background, settings.context_budget_chars),
+        Summaries(memory, agent, background, settings.context_budget_chars, metrics),
         settings,
+        metrics,
     )
-    callbacks = Callbacks(callback_http, settings, background)
+    callbacks = Callbacks(callback_http, settings, background, metrics)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -85,6 +90,7 @@ def create_app(
             await memory_http.aclose()
             await callback_http.aclose()
             await provider.close()
+            await tracing.close()
             if identity is not None:
                 await identity.close()
 
@@ -95,20 +101,25 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # FastAPI's spans have paths with ids
     )
+    running = Slots(settings.max_running_turns, TooManyTurns)
+    metrics.watch_running_turns(lambda: running.taken)
     app.state.services = Services(
         settings,
-        RunningTurns(pipeline, callbacks, background, Slots(settings.max_running_turns, TooManyTurns)),
+        RunningTurns(pipeline, callbacks, background, running),
         Readiness(memory),
         memory,
+        metrics,
         waiting_requests=Slots(settings.max_waiting_requests, TooManyRequests),
         open_streams=Slots(settings.max_open_streams, TooManyRequests),
     )
-    _add_middleware(app, settings, identity)
+    _add_middleware(app, settings, identity, tracing)
     add_error_handlers(app)
     add_docs_pages(app)
     app.include_router(router)
     app.include_router(user_routes.router)
+    app.include_router(scrape_router)
     complete_description(
         app,
         describe_groups,
@@ -118,7 +129,7 @@ def create_app(
     return app
 
 
-def _add_middleware(app: FastAPI, settings: Settings, identity: Identity | None) -> None:
+def _add_middleware(app: FastAPI, settings: Settings, identity: Identity | None, tracing: Tracing) -> None:
     """The last one added runs first. So a browser's preflight needs no token, and may read why a token is refused."""
     if identity is not None:
         app.add_middleware(RequireToken, identity=identity)
@@ -132,7 +143,7 @@ def _add_middleware(app: FastAPI, settings: Settings, identity: Identity | None)
     app.add_middleware(IgnoreClientDisconnects)
     app.add_middleware(BodyLimit)
     app.add_middleware(ReadLimit)
-    app.add_middleware(TraceContext)
+    app.add_middleware(TraceContext, tracing=tracing)
     app.add_middleware(ReportUnexpectedErrors)
 
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
+from opentelemetry.trace import SpanKind
 from pydantic import BaseModel
 
 import trace_context
@@ -30,6 +31,7 @@ from memory_models import (
 )
 from settings import Settings
 from sidecar_outage import SidecarOutage
+from tracing import traced
 
 CALL_TIMEOUT_SECONDS = 4.0
 """Time limit of one call, in seconds. The memory service reports a failing store within 3."""
@@ -98,6 +100,7 @@ class MemoryClient:
         self._http = http
         self._outage = SidecarOutage(f"{http.base_url.scheme}://{http.base_url.netloc.decode()}")
 
+    @traced("GET /memories/{user_id}", SpanKind.CLIENT)
     async def profile(self, user_id: str) -> Profile:
         """The user's profile and facts, by one call."""
         return parsed(await self._get(f"memories/{quoted(user_id)}?facts=true"), Profile)
@@ -108,16 +111,19 @@ class MemoryClient:
         query = f"session_id={quoted(session_id)}&last={last}" + (f"&turn_id={quoted(turn_id)}" if turn_id else "")
         return parsed(await self._get(f"memories/{quoted(user_id)}/recall?{query}"), Recollection)
 
+    @traced("GET /conversations/{session_id}", SpanKind.CLIENT)
     async def recent(self, session_id: str, user_id: str, last: int, turn_id: str | None = None) -> Conversation:
         """The session's newest `last` messages, and the turn `turn_id` if it is recorded."""
         query = f"last={last}&user_id={quoted(user_id)}" + (f"&turn_id={quoted(turn_id)}" if turn_id else "")
         return parsed(await self._get(f"conversations/{quoted(session_id)}?{query}"), Conversation)
 
+    @traced("GET /conversations/{session_id}", SpanKind.CLIENT)
     async def before(self, session_id: str, user_id: str, cursor: str, limit: int = PAGE_MESSAGES) -> Conversation:
         """The page of at most `limit` messages before `cursor`."""
         query = f"before={quoted(cursor)}&limit={limit}&user_id={quoted(user_id)}"
         return parsed(await self._get(f"conversations/{quoted(session_id)}?{query}"), Conversation)
 
+    @traced("POST /conversations/{session_id}/turns", SpanKind.CLIENT)
     async def append(
         self, session_id: str, user_id: str, turn_id: str, entries: Sequence[ConversationEntry]
     ) -> AppendedTurn | None:
@@ -142,6 +148,7 @@ class MemoryClient:
             raise MemoryFailure(NOT_UNDERSTOOD)
         return recorded
 
+    @traced("PUT /conversations/{session_id}/summary", SpanKind.CLIENT)
     async def put_summary(self, session_id: str, user_id: str, summary: Summary, epoch: str) -> None:
         """Store the summary of the user's session.
 
@@ -153,6 +160,7 @@ class MemoryClient:
         if stored != summary:
             raise MemoryFailure(NOT_UNDERSTOOD)
 
+    @traced("GET /health/ready", SpanKind.CLIENT)
     async def check_ready(self) -> None:
         """Return if the memory service and its store are ready."""
         parsed(await self._get("health/ready"), MemoryHealth)

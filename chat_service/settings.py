@@ -63,6 +63,11 @@ class Settings(IdentitySettings):
     callback_attempts: int = Field(default=5, ge=1, le=20)
     """Largest number of attempts to deliver a callback."""
 
+    otel_exporter_otlp_endpoint: Url | None = None
+    """Where spans go by OTLP over HTTP, for example http://localhost:4318. Without it no spans are made."""
+    otel_service_name: str = "chat-service"
+    """The name of this service in its spans."""
+
     @model_validator(mode="after")
     def _endpoint_has_its_model(self) -> "Settings":
         if (self.llm_base_url or self.llm_api_key) and "llm_model" not in self.model_fields_set:

@@ -22,6 +22,11 @@ class Slots:
         self._taken = 0
         self._reported_at: float | None = None
 
+    @property
+    def taken(self) -> int:
+        """The number of slots that are taken now."""
+        return self._taken
+
     def take(self) -> None:
         """Take a slot. Raises the error if there is none."""
         if self._taken >= self._limit:

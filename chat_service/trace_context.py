@@ -8,6 +8,8 @@ import secrets
 from collections.abc import Mapping
 from contextvars import ContextVar
 
+import tracing
+
 MAX_TRACESTATE_CHARS = 512
 """Longest tracestate that is passed on, in characters. The recommendation asks for at least this length."""
 
@@ -15,19 +17,27 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{
 _current: ContextVar[Mapping[str, str] | None] = ContextVar("trace_context", default=None)
 
 
-def enter(traceparent: str | None, tracestate: str | None) -> None:
-    """Continue the caller's trace. Start a new one if `traceparent` is missing or invalid."""
+def enter(traceparent: str | None, tracestate: str | None) -> Mapping[str, str]:
+    """Continue the caller's trace. Start a new one if `traceparent` is missing or invalid.
+
+    Returns the caller's headers that count; none if the trace is new.
+    """
     if traceparent is None or _TRACEPARENT.fullmatch(traceparent) is None:
         _current.set({"traceparent": f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"})
-    elif tracestate and _is_valid_tracestate(tracestate):
-        _current.set({"traceparent": traceparent, "tracestate": tracestate})
-    else:
-        _current.set({"traceparent": traceparent})
+        return {}
+    caller = {"traceparent": traceparent}
+    if tracestate and _is_valid_tracestate(tracestate):
+        caller["tracestate"] = tracestate
+    _current.set(caller)
+    return caller
 
 
 def headers() -> Mapping[str, str]:
-    """The trace headers for a call on behalf of the request; empty outside a request."""
-    return _current.get() or {}
+    """The trace headers for a call on behalf of the request; empty outside a request.
+
+    With tracing on they name the current span, so that the callee's spans are its children.
+    """
+    return tracing.headers() or _current.get() or {}
 
 
 def trace_id() -> str:

@@ -42,7 +42,8 @@ def add_error_handlers(app: FastAPI) -> None:
     """Register the handlers of all errors."""
 
     @app.exception_handler(ServiceError)
-    async def service_error(_: Request, error: ServiceError) -> JSONResponse:
+    async def service_error(request: Request, error: ServiceError) -> JSONResponse:
+        request.app.state.memory.metrics.error_response(error)
         return error_response(error)
 
     @app.exception_handler(HTTPException)
@@ -59,7 +60,8 @@ def add_error_handlers(app: FastAPI) -> None:
         return _invalid_request([_reported({**item, "msg": _advice(item, request)}) for item in errors])
 
     @app.exception_handler(Exception)
-    async def internal_error(_: Request, error: Exception) -> JSONResponse:
+    async def internal_error(request: Request, error: Exception) -> JSONResponse:
+        request.app.state.memory.metrics.error_response(ServiceError())
         return error_response(ServiceError())
 
 

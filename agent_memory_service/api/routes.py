@@ -60,6 +60,7 @@ router = APIRouter()
 async def append_turn(memory: MemoryDep, session_id: SessionId, turn: NewTurn, response: Response) -> AppendedTurn:
     """Add a turn, all of it, once. A repeated `turn_id` gets 200 and the turn as it was stored."""
     appended = await memory.conversations.append(session_id, turn)
+    memory.metrics.turn_appended(replayed=appended.replayed)
     if appended.replayed:
         response.status_code = 200
         response.headers["Idempotent-Replayed"] = "true"

@@ -17,6 +17,7 @@ from dapr_state import DaprState, EtagMismatch, Stored
 from documents import JSON, Document
 from keys import DUE_DONE_KEY, due_key
 from log.retry import KeyLocks, retry_until_written
+from metrics import Metrics
 from store_traits import ABSENT
 
 MINUTE_SECONDS = 60
@@ -67,9 +68,9 @@ class _Registration:
 class DueList:
     """The due list of one state store. All replicas share it."""
 
-    def __init__(self, state: DaprState) -> None:
+    def __init__(self, state: DaprState, metrics: Metrics) -> None:
         self._state = state
-        self._locks = KeyLocks()
+        self._locks = KeyLocks(metrics)
         self._waiting: defaultdict[int, list[_Registration]] = defaultdict(list)
         self._first_bucket = random.randrange(BUCKETS)
         self._full: set[str] = set()

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import clock
 from errors import ServiceError
 from log.due_list import FIRST_SECONDS, MINUTE_SECONDS, DueItem, DueList
+from metrics import DueOutcome, Metrics
 
 PASS_SECONDS = 15.0
 """Mean time between two passes, in seconds: what is due begins within half a minute."""
@@ -41,9 +42,19 @@ Handler: TypeAlias = Callable[[DueItem], Awaitable[Later | None]]
 class DueWorker:
     """Does what is due. `handlers` has the function for each kind of item."""
 
-    def __init__(self, due: DueList, handlers: Mapping[str, Handler]) -> None:
+    def __init__(self, due: DueList, handlers: Mapping[str, Handler], metrics: Metrics) -> None:
         self._due = due
         self._handlers = handlers
+        self._metrics = metrics
+        self._done_minute: int | None = None
+        metrics.watch_due_lag(self.lag_seconds)
+
+    def lag_seconds(self) -> float:
+        """How long ago the oldest minute ended that has due items left, as far as this worker knows. 0: none has."""
+        if self._done_minute is None:
+            return 0.0
+        final = int(clock.now()) // MINUTE_SECONDS - GRACE_MINUTES
+        return float(max(0, final - self._done_minute) * MINUTE_SECONDS)
 
     async def run(self) -> None:
         """Run passes until the task is cancelled. The first one finishes what the last process left."""
@@ -60,12 +71,14 @@ class DueWorker:
         """Work on every bucket that is due, the oldest first. Raises StoreConflict and StoreUnavailable."""
         now = int(clock.now()) // MINUTE_SECONDS
         first = await self._due.done_minute() + 1
+        self._done_minute = first - 1
         left = [now - GRACE_MINUTES + 1]
         for start in range(first, now + 1, MINUTES_AT_ONCE):
             for minute, key in await self._due.filled(range(start, min(start + MINUTES_AT_ONCE, now + 1))):
                 if not await self._work(key):
                     left.append(minute)
-        await self._due.set_done_minute(min(left) - 1)
+        self._done_minute = min(left) - 1
+        await self._due.set_done_minute(self._done_minute)
 
     async def _work(self, key: str) -> bool:
         """Work on a bucket. Returns whether it is done; if not, another worker has it."""
@@ -74,16 +87,23 @@ class DueWorker:
             return False
         limit = asyncio.Semaphore(ITEMS_AT_ONCE)
         failures: list[str] = []
+        self._metrics.due_items_begun(len(items))
 
         async def do(item: DueItem) -> Later | None:
+            outcome: DueOutcome = "failed"
             async with limit:
                 try:
-                    return await self._handlers[item.kind](item)
+                    later = await self._handlers[item.kind](item)
+                    outcome = "again" if later else "done"
                 except ServiceError as error:
                     failures.append(error.code)
+                    later = Later(item, FIRST_SECONDS)
                 except KeyError:
                     failures.append(f"unknown kind {item.kind}")  # of a newer version: its replicas may do it
-            return Later(item, FIRST_SECONDS)
+                    later = Later(item, FIRST_SECONDS)
+                finally:
+                    self._metrics.due_item_ended(item.kind, outcome)
+            return later
 
         left = await asyncio.gather(*map(do, items))
         if failures:

@@ -15,6 +15,7 @@ from log.log_reader import READ_ATTEMPTS, LogReader, Slice
 from log.page_plan import Head, Write
 from log.repeat_window import SPILL_TTL_SECONDS, Place
 from log.retry import KeyLocks, retry_until_written
+from metrics import Metrics
 from store_traits import ABSENT, Etag
 
 Decide: TypeAlias = Callable[[Head | None], Awaitable[Write | None]]
@@ -38,9 +39,9 @@ class Appended:
 class PagedLog(LogReader):
     """Reads and writes the logs of one state store, each under its own key."""
 
-    def __init__(self, state: DaprState) -> None:
+    def __init__(self, state: DaprState, metrics: Metrics) -> None:
         super().__init__(state)
-        self._locks = KeyLocks()
+        self._locks = KeyLocks(metrics)
         self._waiting = WaitingAppends()
         self._kept = KeptHeads()
 

@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 
 from dapr_state import EtagMismatch, WriteUncertain
 from errors import StoreConflict, StoreRefusesWrites, StoreUnavailable
+from metrics import Metrics
 
 DEADLINE_SECONDS = 2.5
 """Limit of one operation with all its retries, in seconds. A failure is reported within three seconds."""
@@ -25,18 +26,27 @@ lost a race reads another etag before its next attempt."""
 T = TypeVar("T")
 
 
+class KeyLock(asyncio.Lock):
+    """The lock of the writers of one key in this process, and the metrics that count their retries."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        super().__init__()
+        self.metrics = metrics
+
+
 class KeyLocks:
     """One lock for each key. It keeps writers in one process from racing; etags protect against other processes."""
 
-    def __init__(self) -> None:
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._locks: WeakValueDictionary[str, KeyLock] = WeakValueDictionary()
 
-    def of(self, key: str) -> asyncio.Lock:
+    def of(self, key: str) -> KeyLock:
         """Return the lock of `key`. It exists as long as a writer holds it or waits for it."""
-        return self._locks.setdefault(key, asyncio.Lock())
+        return self._locks.setdefault(key, KeyLock(self._metrics))
 
 
-async def retry_until_written(lock: asyncio.Lock, attempt: Callable[[], Awaitable[T]]) -> T:
+async def retry_until_written(lock: KeyLock, attempt: Callable[[], Awaitable[T]]) -> T:
     """Run `attempt` under `lock` until its write is known to be done, within DEADLINE_SECONDS.
 
     An attempt must start with a read, to find what an earlier attempt wrote. Between attempts there is exponential
@@ -58,6 +68,7 @@ async def retry_until_written(lock: asyncio.Lock, attempt: Callable[[], Awaitabl
                         raise StoreRefusesWrites from error
                     failure = error
                 await asyncio.sleep(random.uniform(0, backoff))
+                lock.metrics.write_retried()
                 backoff = min(2 * backoff, MAX_BACKOFF_SECONDS)
     except TimeoutError:
         raise (StoreConflict() if isinstance(failure, EtagMismatch) else StoreUnavailable()) from failure

@@ -111,7 +111,7 @@ def test_health_says_whether_the_app_token_is_required(token: SecretStr | None) 
 
 
 def test_app_token_is_required_except_by_probes() -> None:
-    """With APP_API_TOKEN set, a request without it is 401; health routes need no token."""
+    """With APP_API_TOKEN set, a request without it is 401; health routes and the metrics need no token."""
 
     async def scenario() -> None:
         settings = Settings(app_api_token=SecretStr("token"), dapr_api_token=SecretStr("sidecar-token"))
@@ -122,6 +122,8 @@ def test_app_token_is_required_except_by_probes() -> None:
         assert (await http.get("/memories/u", headers=utf8({"dapr-api-token": "é"}))).status_code == 401
         assert (await http.get("/memories/u", headers={"dapr-api-token": "token"})).status_code == 200
         assert (await http.get("/health/ready")).status_code == 200
+        assert (await http.get("/metrics")).status_code == 200
+        assert (await http.get("/metrics/memories/u")).status_code == 401
         assert {headers["dapr-api-token"] for headers in sidecar.headers} == {"sidecar-token"}
 
     run(scenario())

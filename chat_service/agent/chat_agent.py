@@ -26,6 +26,7 @@ from agent.prompts import SUMMARY_INSTRUCTIONS
 from agent.provider import Provider
 from agent.refusals import is_refusal
 from agent.reply_text import ReplyText, ReplyTextHooks
+from agent.tool_spans import with_span
 from errors import ModelFailure
 from llm.errors import (
     ModelContextTooLong,
@@ -79,7 +80,9 @@ class ChatAgent:
         self.model_name = provider.name
         self._config = RunConfig(model=provider.model, tracing_disabled=True)
         self._summary_config = RunConfig(model=provider.summary_model, tracing_disabled=True)
-        self._chat = Agent[RunContext](name="ChatAgent", instructions=_instructions, tools=[*tools])
+        self._chat = Agent[RunContext](
+            name="ChatAgent", instructions=_instructions, tools=[with_span(tool) for tool in tools]
+        )
         self._summarizer = Agent[None](name="SummaryAgent", instructions=SUMMARY_INSTRUCTIONS)
 
     async def reply(

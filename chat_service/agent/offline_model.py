@@ -21,6 +21,7 @@ from openai.types.responses import (
 from openai.types.responses.response_prompt_param import ResponsePromptParam
 
 from agent.offline_replies import TIME_TOOL, OfflineCall, OfflineInput, reply_to
+from llm.call_span import call_span, note_reply_of
 from llm.run_record import note_reply
 from memory_models import ConversationEntry
 
@@ -90,6 +91,8 @@ def _output(
     instructions: str | None, given: str | list[TResponseInputItem], tools: list[Tool]
 ) -> ResponseOutputMessage | ResponseFunctionToolCall:
     note_reply("stop")
+    with call_span(OFFLINE, provider=OFFLINE) as span:
+        note_reply_of(span, usage=None)
     reply = reply_to(instructions, _offline_input(given), [tool.name for tool in tools])
     if isinstance(reply, OfflineCall):
         return ResponseFunctionToolCall(

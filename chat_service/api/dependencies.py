@@ -12,6 +12,7 @@ from health import Readiness
 from identity.errors import TokenMissing, UserMismatch
 from identity.users import User
 from memory_user_data import UserDataClient
+from metrics import Metrics
 from models import Message
 from settings import Settings
 from slots import Slots
@@ -30,6 +31,7 @@ class Services:
     running_turns: RunningTurns
     readiness: Readiness
     user_data: UserDataClient
+    metrics: Metrics
     waiting_requests: Slots
     open_streams: Slots
 

@@ -49,9 +49,10 @@ def error_response(error: ServiceError) -> JSONResponse:
     return JSONResponse(error_body(error).model_dump(), error.status, dict(error.headers))
 
 
-async def _service_error(_request: Request, error: Exception) -> JSONResponse:
+async def _service_error(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, ServiceError):
         raise error
+    request.app.state.services.metrics.error_response(error)
     return error_response(error)
 
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 
 import anyio
+from opentelemetry.trace import StatusCode
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -11,6 +13,7 @@ import trace_context
 from api.bodies import Body, HeldBodies
 from api.error_handlers import error_response
 from errors import InternalError
+from tracing import Tracing
 from unexpected_errors import described
 
 READ_SECONDS = 30.0
@@ -19,6 +22,8 @@ takes that long at 4 KB a second."""
 
 LONG_RESPONSE = "long_response"
 """Name in the state of a request whose response may have any length: each of its pieces has READ_SECONDS."""
+UNTRACED_PATHS = frozenset({"/health/live", "/metrics"})
+"""Paths without a span: they are asked every few seconds and call nobody."""
 
 logger = logging.getLogger("chat_service.api")
 
@@ -52,17 +57,42 @@ class ReportUnexpectedErrors:
 
 
 class TraceContext:
-    """Continues the trace of the caller's `traceparent` header, or starts a new trace."""
+    """Continues the trace of the caller's `traceparent` header, or starts a new trace. With tracing on adds a span."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, tracing: Tracing) -> None:
         self._app = app
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Enter the trace, then pass the request on."""
-        if scope["type"] == "http":
-            headers = Headers(scope=scope)
-            trace_context.enter(headers.get("traceparent"), headers.get("tracestate"))
-        await self._app(scope, receive, send)
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        caller = trace_context.enter(headers.get("traceparent"), headers.get("tracestate"))
+        if self._tracing.is_on and scope["path"] not in UNTRACED_PATHS:
+            await self._traced(scope, receive, send, caller)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _traced(self, scope: Scope, receive: Receive, send: Send, caller: Mapping[str, str]) -> None:
+        with self._tracing.request(scope["method"], caller) as span:
+
+            async def send_noted(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    span.set_attribute("http.response.status_code", message["status"])
+                    if message["status"] >= 500:
+                        span.set_status(StatusCode.ERROR)
+                await send(message)
+
+            span.set_attribute("http.request.method", scope["method"])
+            try:
+                await self._app(scope, receive, send_noted)
+            finally:
+                route = getattr(scope.get("route"), "path", None)
+                if route is not None:
+                    span.set_attribute("http.route", route)
+                    span.update_name(f"{scope['method']} {route}")
 
 
 class BodyLimit:

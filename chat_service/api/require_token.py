@@ -8,12 +8,22 @@ from identity.authentication import Identity
 
 OPEN_PATHS = frozenset(
     {
-        *("/", "/health/live", "/health/ready", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"),
+        *(
+            "/",
+            "/health/live",
+            "/health/ready",
+            "/metrics",
+            "/docs",
+            "/docs/oauth2-redirect",
+            "/redoc",
+            "/openapi.json",
+        ),
         *(f"/docs/assets/{name}" for name in ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js")),
         "/docs/assets/favicon.png",
     }
 )
-"""The only paths that need no token. None of them gives or takes a person's data."""
+"""The only paths that need no token. None of them gives or takes a person's data. A proxy in front may keep
+`/metrics` from strangers (docs/operations.md)."""
 USER_STATE = "user"
 """Name of the token's user in the state of a request."""
 

@@ -8,6 +8,7 @@ from agents import ModelResponse, OpenAIChatCompletionsModel
 from agents.items import TResponseOutputItem, TResponseStreamEvent
 from openai.types.responses import ResponseCompletedEvent, ResponseFunctionToolCall, ResponseOutputItemDoneEvent
 
+from llm.call_span import call_span, note_reply_of
 from llm.json_values import UnreadableJson, read_json
 from llm.well_formed import all_well_formed, may_hold_surrogates
 
@@ -17,7 +18,9 @@ class ChatModel(OpenAIChatCompletionsModel):
 
     async def get_response(self, *args: Any, **params: Any) -> ModelResponse:  # the SDK defines the parameters
         """The whole response."""
-        response = await super().get_response(*args, **params)
+        with call_span(str(self.model)) as span:
+            response = await super().get_response(*args, **params)
+            note_reply_of(span, response.usage)
         for item in response.output:
             _mend(item)
         return response
@@ -25,17 +28,19 @@ class ChatModel(OpenAIChatCompletionsModel):
     async def stream_response(self, *args: Any, **params: Any) -> AsyncIterator[TResponseStreamEvent]:
         """The response in pieces."""
         events = super().stream_response(*args, **params)
-        try:
-            async for event in events:
-                if isinstance(event, ResponseOutputItemDoneEvent):
-                    _mend(event.item)
-                elif isinstance(event, ResponseCompletedEvent):
-                    for item in event.response.output:
-                        _mend(item)
-                yield event
-        finally:
-            if isinstance(events, AsyncGenerator):
-                await events.aclose()
+        with call_span(str(self.model)) as span:
+            try:
+                async for event in events:
+                    if isinstance(event, ResponseOutputItemDoneEvent):
+                        _mend(event.item)
+                    elif isinstance(event, ResponseCompletedEvent):
+                        note_reply_of(span, event.response.usage)
+                        for item in event.response.output:
+                            _mend(item)
+                    yield event
+            finally:
+                if isinstance(events, AsyncGenerator):
+                    await events.aclose()
 
 
 def _mend(item: TResponseOutputItem) -> None:

@@ -52,5 +52,11 @@ def note_reply(finish: str | None) -> None:
         record.finish = None if finish is None else _as_word(finish)
 
 
+def last_finish() -> str | None:
+    """The finish reason of the run's last reply; None if there is none or it gave none."""
+    record = _current.get()
+    return record.finish if record else None
+
+
 def _as_word(reason: str) -> str:
     return reason.lower() if _WORD.fullmatch(reason) else OTHER_FINISH

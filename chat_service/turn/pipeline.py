@@ -13,8 +13,10 @@ from errors import InternalError, ServiceError, TurnStopped, TurnTimeout
 from llm.errors import ModelContextTooLong
 from memory_models import ConversationEntry, Profile
 from memory_user_data import UserDataClient
+from metrics import Metrics
 from models import Response, now
 from settings import Settings
+from tracing import traced
 from turn.completed_turn import CompletedTurn
 from turn.recall import MemorySnapshot, recall
 from turn.recent_finishes import RecentFinishes
@@ -50,19 +52,22 @@ class TurnPipeline:
         saver: TurnSaver,
         summaries: Summaries,
         settings: Settings,
+        metrics: Metrics,
     ) -> None:
         self._memory = memory
         self._agent = agent
         self._saver = saver
         self._summaries = summaries
         self._settings = settings
+        self._metrics = metrics
         self._finishes = RecentFinishes()
 
+    @traced("turn")
     async def run(self, request: TurnRequest, emit: Emit | None = None) -> TurnResult:
         """Run the turn and log its outcome. Raises ServiceError if there is no reply; InternalError for a bug."""
-        log = TurnLog(request)
+        log = TurnLog(request, self._metrics)
         try:
-            result = await self._run(request, emit, log)
+            result = await self._run(request, emit and log.noting_first_token(emit), log)
         except TimeoutError as error:
             log.write_failure(TurnTimeout)
             raise TurnTimeout from error
@@ -84,6 +89,7 @@ class TurnPipeline:
             with log.measured("read"):
                 memory = await recall(self._memory, request)
             if memory.recorded_turn is not None:
+                log.is_replay = True
                 response = recorded_response(request, memory.recorded_turn, self._agent.model_name)
                 response = with_metadata(response, finish=self._finishes.of(request.turn_id))
                 return TurnResult(response)
@@ -154,7 +160,8 @@ class TurnPipeline:
     async def _save_late(self, turn: CompletedTurn, log: TurnLog) -> Response:
         """Save the turn after its response was sent, and return its final response."""
         try:
-            final = await self._save(turn, self._settings.callback_save_timeout_seconds)
+            with log.measured("save"):
+                final = await self._save(turn, self._settings.callback_save_timeout_seconds)
         except asyncio.CancelledError:
             log.write_late_save(unknown_response(turn.draft, TurnStopped.code).metadata)
             raise

@@ -17,6 +17,8 @@ from lifecycle import BackgroundTasks
 from llm.errors import ModelContextTooLong
 from memory_client import PAGE_MESSAGES, MemoryClient
 from memory_models import AppendedTurn, Conversation, ConversationEntry, Summary
+from metrics import Metrics
+from tracing import traced
 from turn.backoff import TurnBackoff
 from turn.completed_turn import CompletedTurn
 from turn.summary_pieces import cut, is_due, next_piece
@@ -58,11 +60,19 @@ class Summaries:
     A session whose summary fails is left alone for a number of turns, which grows with each failure.
     """
 
-    def __init__(self, memory: MemoryClient, agent: ChatAgent, background: BackgroundTasks, budget_chars: int) -> None:
+    def __init__(
+        self,
+        memory: MemoryClient,
+        agent: ChatAgent,
+        background: BackgroundTasks,
+        budget_chars: int,
+        metrics: Metrics,
+    ) -> None:
         self._memory = memory
         self._agent = agent
         self._background = background
         self._budget_chars = budget_chars
+        self._metrics = metrics
         self._jobs: dict[str, _Job] = {}
         self._slots = asyncio.Semaphore(MAX_RUNNING)
         self._backoff = TurnBackoff()
@@ -87,6 +97,7 @@ class Summaries:
             running.is_forced = running.is_forced or job.is_forced
             running.window_chars = min(running.window_chars, job.window_chars)
         elif len(self._jobs) >= MAX_SESSIONS:
+            self._metrics.summary_ended("skipped")
             logger.info("summary skipped session=%s code=too_many_summaries", job.session_id)
         elif self._backoff.allows(job.session_id):
             self._jobs[job.session_id] = job
@@ -99,6 +110,7 @@ class Summaries:
                 self._backoff.succeeded(job.session_id)
             else:
                 self._backoff.failed(job.session_id)
+                self._metrics.summary_ended("failed")
                 logger.warning("summary failed session=%s code=%s", job.session_id, failure)
         finally:
             del self._jobs[job.session_id]
@@ -114,6 +126,7 @@ class Summaries:
                     return None
         except MemoryRejection as rejection:
             if rejection.code in _OVERTAKEN:
+                self._metrics.summary_ended("overtaken")
                 logger.info("summary dropped session=%s code=%s", job.session_id, rejection.code)
                 return None
             return rejection.code
@@ -124,6 +137,7 @@ class Summaries:
         except Exception as error:  # noqa: BLE001 - a bug is a failure too, and its text can hold a conversation
             return f"internal_error error={described(error)}"
 
+    @traced("summary")
     async def _summarize(self, job: _Job) -> None:
         newest = await self._memory.recent(job.session_id, job.user_id, WINDOW_MESSAGES)
         if newest.epoch is None or not (job.is_forced or is_due(newest, self._budget_chars)):
@@ -144,6 +158,7 @@ class Summaries:
             through, left = through + len(piece), left[len(piece) :]
             summary = Summary(text=text, through=through)
             await self._memory.put_summary(job.session_id, job.user_id, summary, newest.epoch)
+            self._metrics.summary_ended("stored")
             logger.info("summary stored session=%s through=%d", job.session_id, through)
 
     async def _ask(self, so_far: str | None, piece: Sequence[ConversationEntry]) -> str:

@@ -1,4 +1,7 @@
-"""One log line for each turn: its ids, its outcome, and the duration of each part. It contains no message text."""
+"""One log line for each turn: its ids, its outcome, and the duration of each part. It contains no message text.
+
+The same durations and outcomes are counted in the metrics, without the ids.
+"""
 
 import logging
 import time
@@ -6,7 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import trace_context
+import tracing
+from agent.progress import Delta, Emit, Progress
 from errors import ServiceError
+from metrics import Metrics, Part
 from models import Metadata
 from turn.request import TurnRequest
 from unexpected_errors import described
@@ -15,24 +21,49 @@ logger = logging.getLogger("chat_service.turn")
 
 
 class TurnLog:
-    """Collects the fields of one turn's line and writes it."""
+    """Collects the fields of one turn's line, writes it and counts the turn."""
 
-    def __init__(self, request: TurnRequest) -> None:
+    def __init__(self, request: TurnRequest, metrics: Metrics) -> None:
         self._request = request
+        self._metrics = metrics
         self._started_at = time.perf_counter()
         self._durations: list[str] = []
+        self.is_replay = False
+        """The reply was found in the history."""
 
     @contextmanager
-    def measured(self, part: str) -> Iterator[None]:
-        """Measure a part of the turn in milliseconds, also if it fails."""
+    def measured(self, part: Part) -> Iterator[None]:
+        """Measure a part of the turn in milliseconds, also if it fails. It is a span of the turn's."""
         started_at = time.perf_counter()
         try:
-            yield
+            with tracing.span(part):
+                yield
         finally:
-            self._durations.append(f"{part}_ms={_milliseconds_since(started_at):.1f}")
+            seconds = time.perf_counter() - started_at
+            self._durations.append(f"{part}_ms={seconds * 1000:.1f}")
+            self._metrics.part_ended(part, seconds)
+
+    def noting_first_token(self, emit: Emit) -> Emit:
+        """The same function. It also measures the time until the first text."""
+        has_text = False
+
+        def emit_noted(progress: Progress) -> None:
+            nonlocal has_text
+            if not has_text and isinstance(progress, Delta):
+                has_text = True
+                self._metrics.first_token(self._seconds)
+            emit(progress)
+
+        return emit_noted
+
+    @property
+    def _seconds(self) -> float:
+        """The turn's duration so far."""
+        return time.perf_counter() - self._started_at
 
     def write_reply(self, metadata: Metadata) -> None:
         """Write the line of a turn with a reply. A reply with a code or a summary lag is a warning."""
+        self._metrics.turn_replied(metadata, self._seconds, is_replay=self.is_replay)
         optional = (("code", metadata.code), ("context", metadata.context), ("summary_lag", metadata.summary_lag))
         problems = [f"{name}={value}" for name, value in optional if value]
         outcome = (
@@ -47,6 +78,7 @@ class TurnLog:
 
         Of a cause only the type and the place are written.
         """
+        self._metrics.turn_failed(failure, self._seconds)
         outcome = f"status={failure.status} code={failure.code}"
         if cause is not None:
             outcome += f" error={described(cause).replace(' ', '_')}"
@@ -54,6 +86,7 @@ class TurnLog:
 
     def write_late_save(self, metadata: Metadata) -> None:
         """Write the outcome of a save that the reply did not wait for."""
+        self._metrics.late_save_ended(metadata)
         logger.log(
             _level(is_success=metadata.history == "saved"),
             "late save %s history=%s code=%s",
@@ -69,7 +102,7 @@ class TurnLog:
             self._ids(),
             outcome,
             " ".join(self._durations),
-            _milliseconds_since(self._started_at),
+            self._seconds * 1000,
         )
 
     def _ids(self) -> str:
@@ -80,7 +113,3 @@ class TurnLog:
 
 def _level(*, is_success: bool) -> int:
     return logging.INFO if is_success else logging.WARNING
-
-
-def _milliseconds_since(started_at: float) -> float:
-    return (time.perf_counter() - started_at) * 1000

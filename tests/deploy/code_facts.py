@@ -15,9 +15,17 @@ SERVICES = ("chat-service", "agent-memory-service")
 READ_FACTS = """
 import json
 from main import app
+from metrics import Metrics
 from settings import Settings
+metrics = {}
+for metric in Metrics()._registry._collector_to_names:  # the library has no public list of a metric's labels
+    if hasattr(metric, "_labelnames"):
+        (family,) = metric.describe()
+        name = family.name + ("_total" if family.type == "counter" else "")
+        metrics[name] = [family.type, *metric._labelnames]
 fields = {name: field.default for name, field in Settings.model_fields.items()}
-json.dump({"settings": fields, "paths": sorted(app.openapi()["paths"])}, __import__("sys").stdout, default=str)
+paths = sorted(app.openapi()["paths"])
+json.dump({"settings": fields, "metrics": metrics, "paths": paths}, __import__("sys").stdout, default=str)
 """
 
 
@@ -28,6 +36,8 @@ class CodeFacts:
     folder: str
     settings: dict[str, Any]
     paths: frozenset[str]
+    metrics: dict[str, tuple[str, ...]]
+    """The type and the labels of each metric."""
     app: Manifest
     """The service's entry in dapr.yaml."""
 
@@ -48,4 +58,5 @@ def code_facts(app_id: str) -> CodeFacts:
     )
     facts = json.loads(read.stdout)
     settings = {name.upper(): default for name, default in facts["settings"].items()}
-    return CodeFacts(folder.name, settings, frozenset(facts["paths"]), app)
+    metrics = {name: tuple(described) for name, described in facts["metrics"].items()}
+    return CodeFacts(folder.name, settings, frozenset(facts["paths"]), metrics, app)

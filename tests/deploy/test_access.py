@@ -73,7 +73,7 @@ def test_only_the_chat_service_may_call_the_memory_service(overlay: Overlay) -> 
 
 
 def test_the_memory_service_is_reached_by_the_chat_service_alone(overlay: Overlay) -> None:
-    """Everything is closed by default; the memory's pods are open to the chat's pods on the port between sidecars."""
+    """Everything is closed by default; the memory's pods are open to the chat's sidecar, and to Prometheus."""
     closed = overlay.one("NetworkPolicy", "deny-by-default")["spec"]
     assert closed == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     port = int(annotations(overlay.one("Deployment", MEMORY))["internal-grpc-port"])
@@ -86,10 +86,10 @@ def test_the_memory_service_is_reached_by_the_chat_service_alone(overlay: Overla
     assert {"to": [memory_pods], "ports": between} in chat["egress"]
     assert chat["ingress"] == [{"ports": [{"protocol": "TCP", "port": code_facts(CHAT).port}]}]
     (metrics,) = overlay.one("NetworkPolicy", "metrics")["spec"]["ingress"]
-    for service in SERVICES:
-        assert metrics["ports"] == [
-            {"protocol": "TCP", "port": int(annotations(overlay.one("Deployment", service))["metrics-port"])}
-        ]
+    ports = [port["port"] for port in metrics["ports"]]
+    sidecars = {int(annotations(overlay.one("Deployment", service))["metrics-port"]) for service in SERVICES}
+    assert sorted(ports) == sorted([*sidecars, *(code_facts(service).port for service in SERVICES)])
+    assert metrics["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
 
 
 @services

@@ -84,6 +84,8 @@ def test_the_configuration_has_its_shape() -> None:
     SHAPES["Configuration"].model_validate(configuration)
     host, _, _ = configuration["spec"]["tracing"]["otel"]["endpointAddress"].partition(":")
     assert host in COMPOSE["services"]
+    for service in SERVICES:  # what a sidecar traces and its service does not would have parents that nobody reports
+        assert part(service)["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"] == f"http://{host}:4318"
 
 
 def test_postgresql_starts_only_when_it_is_asked_for() -> None:

@@ -1,7 +1,6 @@
 """Which headers pass between caller and app, in both directions, and which ones the sidecars add."""
 
 import re
-import secrets
 import socket
 
 from local_sidecar.http import JSON_TYPE, TEXT_TYPE, Headers, Request
@@ -19,7 +18,7 @@ _REPLACED = {b"host", b"content-length", b"traceparent", b"tracestate", b"date"}
 _NOT_PASSED = _HOP_BY_HOP | _REPLACED | {b"dapr-app-id"}
 _DROPPED_WHEN_EMPTY = {b"user-agent", b"content-type"}
 
-_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})")
+_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _TRACESTATE = re.compile(
     rb"[a-z0-9][a-z0-9_\-*/@]*=[!-+\--<>-~]+(?:[ \t]*,[ \t]*[a-z0-9][a-z0-9_\-*/@]*=[!-+\--<>-~]+)*"
 )
@@ -82,15 +81,15 @@ def _passed_on(headers: Headers) -> Headers:
 
 
 def _trace(headers: Headers) -> Headers:
-    """The caller's trace with a new span id. Without a trace, the empty one that Dapr sends; invalid ones unchanged."""
+    """The caller's trace, unchanged: as Dapr without tracing, this sidecar reports no span that could be a parent.
+
+    Without a trace, the empty one that Dapr sends.
+    """
     trace = [header for header in headers if header[0] in (b"traceparent", b"tracestate")]
     parent = dict(reversed(trace)).get(b"traceparent")
     if parent is None:
         return [(b"traceparent", _NO_TRACE)]
-    if (valid := _TRACEPARENT.fullmatch(parent)) is None:
-        return trace
-    renewed = b"00-%b-%b-%b" % (valid[1], secrets.token_hex(8).encode(), valid[2])
-    return [(b"traceparent", renewed), *(header for header in trace if header[0] == b"tracestate")]
+    return [(b"traceparent", parent), *(header for header in trace if header[0] == b"tracestate")]
 
 
 def _returned_trace_state(request: Request) -> Headers:
