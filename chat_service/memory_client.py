@@ -105,6 +105,7 @@ class MemoryClient:
         """The user's profile and facts, by one call."""
         return parsed(await self._get(f"memories/{quoted(user_id)}?facts=true"), Profile)
 
+    @traced("GET /memories/{user_id}/recall", SpanKind.CLIENT)
     async def recall(self, user_id: str, session_id: str, last: int, turn_id: str | None = None) -> Recollection:
         """What a turn needs: the user's profile and facts, the session's newest `last` messages, and the turn `turn_id`
         if it is recorded."""

@@ -24,8 +24,7 @@ OURS = {
         "POST /chat/": 1,
         "turn": 1,
         "read": 1,
-        "GET /memories/{user_id}": 1,
-        "GET /conversations/{session_id}": 1,
+        "GET /memories/{user_id}/recall": 1,
         "model": 1,
         "chat scripted": 2,
         "execute_tool get_current_time": 1,
@@ -33,10 +32,10 @@ OURS = {
         TURNS: 1,
     },
     "agent-memory-service": {
-        "GET /memories/{user_id}": 1,
-        "GET /conversations/{session_id}": 1,
+        "GET /memories/{user_id}/recall": 1,
         TURNS: 1,
-        "state get": 4,
+        "state get_many": 1,
+        "state get": 2,
         "state save": 2,
     },
 }
