@@ -1,4 +1,10 @@
-"""The memory service: the app, and the tutorial's five routes. `uvicorn main:app --port 8001`, beside a Dapr sidecar.
+"""The memory service: the app, and the tutorial's five routes.
+
+In this folder, beside a sidecar on port 3501:
+
+    ../.venv/bin/uvicorn main:app --port 8001
+
+`dapr.yaml` has the other options that it is started with.
 
 The tutorial's tests patch four functions of this module. The routes look them up at each call, so a patch takes effect.
 """

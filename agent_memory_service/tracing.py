@@ -80,6 +80,8 @@ def span(name: str, kind: SpanKind, parent: Context | None = None) -> AbstractCo
 
 def headers() -> Mapping[str, str]:
     """Return the trace headers of the current span; empty without one."""
+    if _tracer.get() is None:
+        return {}
     carrier: dict[str, str] = {}
     _PROPAGATOR.inject(carrier)
     return carrier

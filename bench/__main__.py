@@ -79,6 +79,7 @@ def main() -> int:
     try:
         asyncio.run(until_stopped(folder))
     except MissingToolError as error:
+        shutil.rmtree(folder)  # nothing was started, so there are no logs
         print(f"bench: {error}", file=sys.stderr)
         return 1
     except (StartError, CallError, aiohttp.ClientError) as error:

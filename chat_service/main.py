@@ -1,4 +1,11 @@
-"""Assembles the chat service: run `uvicorn main:app --port 8010` in this folder, beside a Dapr sidecar on port 3500."""
+"""Assembles the chat service.
+
+In this folder, beside a sidecar on port 3500:
+
+    ../.venv/bin/uvicorn main:app --port 8010 --http bounded_http:BoundedHttp
+
+`dapr.yaml` has the other options that it is started with.
+"""
 
 import logging
 from collections.abc import AsyncIterator

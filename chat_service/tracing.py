@@ -107,6 +107,8 @@ def traced(
 
 def headers() -> Mapping[str, str]:
     """The trace headers of the current span; empty without one."""
+    if _tracer.get() is None:
+        return {}
     carrier: dict[str, str] = {}
     _PROPAGATOR.inject(carrier)
     return carrier

@@ -296,9 +296,10 @@ def test_the_tutorial_is_found_as_its_repository_names_it(monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
-def test_without_the_tutorial_the_bench_is_one_line(checkout: Checkout) -> None:
-    """The bench says where to get the tutorial, and measures nothing."""
-    run = ran(checkout, str(BIN / "python"), "-m", "bench", TUTORIAL_DIR="missing")
+def test_without_the_tutorial_the_bench_is_one_line(checkout: Checkout, tmp_path: Path) -> None:
+    """The bench says where to get the tutorial, measures nothing, and leaves nothing behind."""
+    run = ran(checkout, str(BIN / "python"), "-m", "bench", TUTORIAL_DIR="missing", TMPDIR=str(tmp_path))
     assert run.returncode == 1
     (line,) = run.stdout.splitlines()
     assert REPOSITORY in line
+    assert list(tmp_path.iterdir()) == []

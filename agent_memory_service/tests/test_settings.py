@@ -10,7 +10,14 @@ from settings import load_settings
 @pytest.fixture(autouse=True)
 def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove the variables that the tests set or expect to be absent."""
-    for name in ("DAPR_HTTP_PORT", "DAPR_HTTP_ENDPOINT", "DAPR_API_TOKEN", "APP_API_TOKEN", "STATE_STORE"):
+    for name in (
+        "DAPR_HTTP_PORT",
+        "DAPR_HTTP_ENDPOINT",
+        "DAPR_API_TOKEN",
+        "APP_API_TOKEN",
+        "STATE_STORE",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
