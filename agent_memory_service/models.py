@@ -41,6 +41,13 @@ UserIdQuery = Annotated[Identifier | None, Query(description="refuse if the sess
 MessageCount = Annotated[int | None, Query(ge=1, le=MAX_PART_MESSAGES)]
 Text = Annotated[str, StringConstraints(min_length=0)]
 """Text that can be stored. Any constraint makes pydantic refuse lone surrogates, which UTF-8 cannot encode."""
+Stopped = Annotated[
+    bool,
+    Field(
+        exclude_if=lambda stopped: not stopped,
+        description="the reply was stopped by its user and ends where it was; left out if not",
+    ),
+]
 ProfileField = Annotated[str, StringConstraints(max_length=MAX_PROFILE_FIELD_CHARS)]
 
 
@@ -128,7 +135,7 @@ class NewEntry(ConversationEntry):
     def _check_size(self) -> Self:
         # One character takes at most six bytes of JSON, so the size of most messages need not be counted.
         length = len(self.role) + len(self.content) + len(self.timestamp)
-        if length * 6 > MAX_ENTRY_BYTES and len(to_json(self)) > MAX_ENTRY_BYTES:
+        if length * 6 > MAX_ENTRY_BYTES and len(to_json(self, exclude={"stopped"})) > MAX_ENTRY_BYTES:
             raise ValueError(f"the JSON of a message may have {MAX_ENTRY_BYTES} bytes; shorten it or split it")
         return self
 
@@ -166,6 +173,12 @@ class ProfileChange(BaseModel):
         return {name: value for name, value in fields.items() if name in cls.model_fields or name == first_unknown}
 
 
+class NewTurnEntry(NewEntry):
+    """One message of a turn to append."""
+
+    stopped: Stopped = False
+
+
 class NewTurn(BaseModel):
     """One turn to append. A request with the same `turn_id` repeats it and never adds a second turn."""
 
@@ -177,13 +190,14 @@ class NewTurn(BaseModel):
 
     turn_id: Identifier
     user_id: Identifier
-    entries: Annotated[list[NewEntry], Field(min_length=1, max_length=MAX_TURN_MESSAGES, fail_fast=True)]
+    entries: Annotated[list[NewTurnEntry], Field(min_length=1, max_length=MAX_TURN_MESSAGES, fail_fast=True)]
 
 
 class Message(ConversationEntry):
     """A stored message; `turn_id` names its turn. It is null if the tutorial's POST wrote the message."""
 
     turn_id: str | None = None
+    stopped: Stopped = False
 
 
 class RecordedTurn(BaseModel):

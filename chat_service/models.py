@@ -92,9 +92,10 @@ class Metadata(BaseModel):
         "The callback reports the outcome; if the process is killed before, no callback comes.\n"
         "- `not_saved`: it is certain that it is not. `code` says why.\n"
         "- `unknown`: the save was sent, but its outcome did not arrive in time. `code` says why.\n\n"
-        "After `pending` without a callback and after `unknown`, ask again with the same Idempotency-Key: the response "
-        "has the recorded reply if the turn was saved, and otherwise the turn runs once more. Without a key read the "
-        "session's history first."
+        "After `pending` without a callback, `not_saved` and `unknown`, ask again with the same Idempotency-Key: the "
+        "response has the recorded reply if the turn was saved. Else the reply is saved now if this process still has "
+        "it (for ten minutes, one of the newest hundred), and otherwise the turn runs once more. Without a key read "
+        "the session's history first."
     )
     memory: MemoryState
     model: str
@@ -105,6 +106,10 @@ class Metadata(BaseModel):
         description="Why the model ended the reply: `stop`, or `length` (cut off at its limit), `content_filter` "
         "(cut off by a filter) or another word of the endpoint's. Missing if the model did not say, and in a "
         "repeated reply of a turn that another process ran.",
+    )
+    stopped: Literal[True] | None = Field(
+        default=None,
+        description="`true`: the user stopped the model, and the reply is what it had said until then. It is stored.",
     )
     context: Literal["reduced"] | None = Field(
         default=None,
@@ -122,6 +127,20 @@ class Response(BaseModel):
     user_id: str
     reply: str
     metadata: Metadata
+
+
+class Stop(BaseModel):
+    """Which turn to stop: the user and the session that its request named, beside its Idempotency-Key."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"user_id": "junaid", "session_id": "session-1"}]})
+
+    user_id: Id | None = Field(
+        default=None,
+        description="The user. With identity on it is the token's user and can be left out; any other gets 403.",
+    )
+    session_id: Id | Literal[""] | None = Field(
+        default=None, description="The session that the turn's request named. Missing if it named none."
+    )
 
 
 class StreamedDelta(BaseModel):

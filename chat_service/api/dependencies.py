@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 
 from api.require_token import USER_STATE
@@ -11,11 +11,11 @@ from callback_urls import check_callback_url
 from health import Readiness
 from identity.errors import TokenMissing, UserMismatch
 from identity.users import User
-from models import Message
+from models import Message, Stop
 from settings import Settings
 from slots import Slots
 from turn.in_flight import RunningTurns
-from turn.request import TurnRequest
+from turn.request import StopRequest, TurnRequest
 
 MAX_KEY_CHARS = 255
 """Longest Idempotency-Key, in characters. A UUID has 36; 255 is the usual limit of other APIs."""
@@ -81,13 +81,44 @@ IdempotencyKey = Annotated[
 ]
 
 
+Resume = Annotated[
+    bool,
+    Query(
+        description="Only join the running turn of this Idempotency-Key or return its reply. If there is neither, the "
+        "response is 404 and the model is not asked.",
+    ),
+]
+
+
 async def _requested_turn(
-    message: Message, token_user: TokenUser, services: ServicesInUse, idempotency_key: IdempotencyKey = None
+    message: Message,
+    token_user: TokenUser,
+    services: ServicesInUse,
+    idempotency_key: IdempotencyKey = None,
+    resume: Resume = False,
 ) -> TurnRequest:
+    if resume and idempotency_key is None:
+        raise _missing_key()
     user = requested_user(token_user, message.user_id, "body", "user_id")
-    request = TurnRequest.from_message(message, user, idempotency_key)
+    request = TurnRequest.from_message(message, user, idempotency_key, is_resumed=resume)
     check_callback_url(request.callback_url, services.settings)
     return request
 
 
 RequestedTurn = Annotated[TurnRequest, Depends(_requested_turn)]
+
+
+async def _requested_stop(stop: Stop, token_user: TokenUser, idempotency_key: IdempotencyKey = None) -> StopRequest:
+    if idempotency_key is None:
+        raise _missing_key()
+    user = requested_user(token_user, stop.user_id, "body", "user_id")
+    return StopRequest.of(user, stop.session_id, idempotency_key)
+
+
+RequestedStop = Annotated[StopRequest, Depends(_requested_stop)]
+
+
+def _missing_key() -> RequestValidationError:
+    return RequestValidationError(
+        [{"type": "missing", "loc": ("header", "Idempotency-Key"), "msg": "Name the turn by its Idempotency-Key"}]
+    )
