@@ -14,7 +14,7 @@ from errors import NotOwner, ServiceError, SessionDeleted, SessionUnknown, Summa
 from log.log_reader import Slice
 from log.paged_log import Appended
 from memory import Memory
-from models import NewTurnEntry, NewTurn, SummaryOffer
+from models import NewTurn, NewTurnEntry, SummaryOffer
 from settings import Settings
 from store_traits import Creation, StoreTraits
 from tests.history_oracle import Line, View
