@@ -19,6 +19,7 @@ from api.error_handlers import add_error_handlers
 from api.middleware import BodyLimit, IgnoreClientDisconnects, ReadLimit, ReportUnexpectedErrors, TraceContext
 from api.openapi import complete_description, describe_callback_url
 from api.openapi_identity import describe_identity
+from api.page_routes import page_router
 from api.require_token import RequireToken
 from api.routes import router
 from callbacks import Callbacks, open_callback_http
@@ -29,6 +30,8 @@ from lifecycle import BackgroundTasks
 from logging_setup import configure_logging
 from memory_client import MemoryClient, open_memory_http
 from memory_protection import warn_if_unprotected
+from page.files import PREFIX, PageFiles
+from page.rendering import MAX_RENDERINGS
 from setting_hints import setting_hints
 from settings import Settings, load_settings
 from shutdown_signals import on_stop_signal
@@ -97,10 +100,13 @@ def create_app(
         Readiness(memory),
         waiting_requests=Slots(settings.max_waiting_requests, TooManyRequests),
         open_streams=Slots(settings.max_open_streams, TooManyRequests),
+        renderings=Slots(MAX_RENDERINGS, TooManyRequests),
     )
     _add_middleware(app, settings, identity)
     add_error_handlers(app)
+    app.include_router(page_router)
     app.include_router(router)
+    app.mount(PREFIX, PageFiles())
     complete_description(
         app,
         partial(describe_callback_url, allowed_hosts=settings.callback_allowed_hosts),

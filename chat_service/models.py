@@ -4,12 +4,16 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, model_validator
 
 MAX_TEXT_CHARS = 16_000
 """Longest message text, in characters. With its reply it fits into a context window and into one stored entry."""
 MAX_ID_CHARS = 128
 """Longest id, in characters. The memory service has the same limit."""
+MAX_RENDERED_TEXTS = 100
+"""Largest number of texts that one request renders. The page shows 50 messages at a time."""
+MAX_RENDERED_TOTAL_CHARS = 64_000
+"""Longest texts that one request renders, in characters, all together. The worst take two seconds in a thread."""
 MAX_TAGS = 100
 """Largest number of tags of a message. Far more than a client needs, so that validation stays fast."""
 MAX_TAG_CHARS = 200
@@ -182,6 +186,34 @@ class Welcome(BaseModel):
     """The tutorial's greeting."""
 
     message: str
+
+
+class WhoAmI(BaseModel):
+    """The user of a request. With identity off there is none: each request names its user."""
+
+    identity: Literal["on", "off"]
+    user_id: str | None = None
+    name: str | None = None
+
+
+class Texts(BaseModel):
+    """Markdown texts to render, one after the other."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"texts": ["**Hello** Junaid"]}]})
+
+    texts: list[Annotated[str, Field(max_length=MAX_RENDERED_TOTAL_CHARS)]] = Field(max_length=MAX_RENDERED_TEXTS)
+
+    @model_validator(mode="after")
+    def _is_short(self) -> "Texts":
+        if sum(map(len, self.texts)) > MAX_RENDERED_TOTAL_CHARS:
+            raise ValueError(f"all texts together may have {MAX_RENDERED_TOTAL_CHARS} characters: send them in parts")
+        return self
+
+
+class Rendered(BaseModel):
+    """The HTML of each text; null for a text that is too long to be rendered."""
+
+    html: list[str | None]
 
 
 class Status(BaseModel):

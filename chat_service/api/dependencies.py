@@ -30,6 +30,7 @@ class Services:
     readiness: Readiness
     waiting_requests: Slots
     open_streams: Slots
+    renderings: Slots
 
 
 async def _services(request: Request) -> Services:

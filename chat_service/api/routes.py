@@ -36,11 +36,9 @@ from errors import (
     TurnTimeout,
 )
 from llm.errors import MODEL_FAILURES
-from models import Response, Status, StreamedDelta, StreamedToolCall, Welcome
+from models import Response, Status, StreamedDelta, StreamedToolCall
 from unexpected_errors import described
 
-WELCOME = "Welcome to the DACA Chat Service! Access /docs for the API documentation."
-"""The tutorial's greeting, word for word."""
 TURN_ERRORS: tuple[type[ServiceError], ...] = (
     EmptyText,
     NotOwner,
@@ -85,12 +83,6 @@ async def open_stream(request: RequestedTurn, services: ServicesInUse) -> AsyncI
     with services.open_streams.one():
         events = services.running_turns.events(request)
         yield OpenStream(await anext(events), events)
-
-
-@router.get("/")
-async def root() -> Welcome:
-    """Greet."""
-    return Welcome(message=WELCOME)
 
 
 @router.post(
