@@ -14,6 +14,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from agent.chat_agent import ChatAgent
 from agent.provider import Provider, choose_provider
 from agent.tools import TOOLS
+from api import user_routes
 from api.dependencies import Services
 from api.error_handlers import add_error_handlers
 from api.middleware import BodyLimit, IgnoreClientDisconnects, ReadLimit, ReportUnexpectedErrors, TraceContext
@@ -27,8 +28,9 @@ from health import Readiness
 from identity.authentication import Identity, open_identity
 from lifecycle import BackgroundTasks
 from logging_setup import configure_logging
-from memory_client import MemoryClient, open_memory_http
+from memory_client import open_memory_http
 from memory_protection import warn_if_unprotected
+from memory_user_data import UserDataClient
 from setting_hints import setting_hints
 from settings import Settings, load_settings
 from shutdown_signals import on_stop_signal
@@ -56,7 +58,7 @@ def create_app(
     memory_http = open_memory_http(settings, memory_transport)
     callback_http = open_callback_http(callback_transport)
     identity = open_identity(settings, issuer_transport)
-    memory, agent = MemoryClient(memory_http), ChatAgent(provider, TOOLS)
+    memory, agent = UserDataClient(memory_http), ChatAgent(provider, TOOLS)
     pipeline = TurnPipeline(
         memory,
         agent,
@@ -95,12 +97,14 @@ def create_app(
         settings,
         RunningTurns(pipeline, callbacks, background, Slots(settings.max_running_turns, TooManyTurns)),
         Readiness(memory),
+        memory,
         waiting_requests=Slots(settings.max_waiting_requests, TooManyRequests),
         open_streams=Slots(settings.max_open_streams, TooManyRequests),
     )
     _add_middleware(app, settings, identity)
     add_error_handlers(app)
     app.include_router(router)
+    app.include_router(user_routes.router)
     complete_description(
         app,
         partial(describe_callback_url, allowed_hosts=settings.callback_allowed_hosts),

@@ -92,11 +92,12 @@ CHAT = Part(
         Room("main", (TOP, "llm", "identity", "agent", "turn", "api"), names("main")),
     ),
     pure=names(
-        "models memory_models agent.context agent.offline_replies agent.prompts identity.users turn.session_ids"
+        "models memory_models user_models agent.context agent.offline_replies agent.prompts identity.users"
+        " turn.session_ids"
     ),
     wire=names(
         "agent.provider bounded_http callbacks http_clients identity.authentication identity.issuer_documents"
-        " llm.client llm.transport main memory_client"
+        " llm.client llm.transport main memory_client memory_user_data"
     ),
     without=names("tests"),
 )
