@@ -115,6 +115,22 @@ class SummaryConflict(ServiceError):
     detail = "This summary does not fit the session. Read the session again and write a new summary."
 
 
+class TooManyFacts(ServiceError):
+    """The user has as many facts as are kept."""
+
+    status = 409
+    code = "too_many_facts"
+    detail = "A user can have 100 facts. Forget one that is no longer needed, or correct one, then send this one again."
+
+
+class FactUnknown(ServiceError):
+    """The user has no fact with this id."""
+
+    status = 404
+    code = "fact_unknown"
+    detail = "There is no such fact. Read the facts again; to add one, use POST."
+
+
 class StaleCursor(ServiceError):
     """The cursor `before` points into data that was replaced after the cursor was issued."""
 

@@ -26,10 +26,12 @@ from models import (
     ConversationHistory,
     ConversationQuery,
     ConversationSlice,
+    MemoriesQuery,
     NewHistory,
     NewProfile,
     SessionId,
     UserId,
+    UserMemories,
     UserMetadata,
 )
 from profiles import default_profile
@@ -81,15 +83,18 @@ async def root() -> dict[str, str]:
     return {"message": "Welcome to the DACA Agent Memory Service! Access /docs for the API documentation."}
 
 
-@router.get("/memories/{user_id}", responses=error_responses(*COMMON_ERRORS))
-async def get_memories(user_id: UserId) -> UserMetadata:
-    """Return a user's profile, or the default one."""
-    return UserMetadata.model_validate(await get_user_metadata(user_id) or default_profile(user_id))
+@router.get(
+    "/memories/{user_id}", response_model=UserMemories | UserMetadata, responses=error_responses(*COMMON_ERRORS)
+)
+async def get_memories(user_id: UserId, query: Annotated[MemoriesQuery, Query()]) -> UserMetadata:
+    """Return a user's profile, or the default one; with `facts` also the facts."""
+    memories = serializers.memories(await get_user_metadata(user_id), default_profile(user_id))
+    return memories if query.facts else UserMetadata.model_validate(memories.model_dump())
 
 
 @router.post("/memories/{user_id}/initialize", responses=error_responses(*COMMON_ERRORS, BodyTooLarge))
 async def initialize_memories(user_id: UserId, metadata: NewProfile) -> dict[str, str | UserMetadata]:
-    """Store a user's profile and overwrite the one before."""
+    """Store a user's profile and overwrite the one before. The facts stay."""
     await set_user_metadata(user_id, dict(metadata))
     return {"status": "success", "user_id": user_id, "metadata": metadata}
 

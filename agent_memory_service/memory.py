@@ -6,6 +6,7 @@ from dapr_state import DaprState
 from dapr_wire import DaprWire, SidecarTransport
 from erasure import ERASE, Erasure
 from export import Exporter
+from facts import Facts
 from health import Readiness
 from list_compaction import ListCompactor
 from log.due_list import DueList
@@ -37,6 +38,7 @@ class Memory:
         self.profiles = Profiles(state)
         self.sessions = UserSessions(log, sweeper, ListCompactor(log, sweeper, self._background))
         self.conversations = Conversations(log, sweeper, self.sessions)
+        self.facts = Facts(self.profiles, self.conversations)
         self.erasure = Erasure(log, sweeper, self.profiles, due)
         self.due_worker = DueWorker(due, {SWEEP: sweeper.work, ERASE: self.erasure.resume})
         self.exporter = Exporter(self.profiles, self.sessions, self.conversations)

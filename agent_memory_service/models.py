@@ -16,6 +16,8 @@ MAX_ID_CHARS = 128
 """Longest id, in characters. Ids are parts of keys and paths, which stay short with it."""
 MAX_PROFILE_FIELD_CHARS = 2_000
 """Longest field of a profile, in characters: the chat service sends the profile to the model with every turn."""
+MAX_FACT_CHARS = 300
+"""Longest fact, in characters: one or two sentences. The facts are read with the profile in every turn."""
 MAX_SUMMARY_CHARS = 16_000
 """Longest summary, in characters: as long as the longest text of a user. Every append writes it with the head."""
 MAX_REPLACE_MESSAGES = 10_000
@@ -49,6 +51,12 @@ Stopped = Annotated[
     ),
 ]
 ProfileField = Annotated[str, StringConstraints(max_length=MAX_PROFILE_FIELD_CHARS)]
+FactId = Annotated[Identifier, Path(examples=["9f86d081884c7d65"])]
+FactText = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_FACT_CHARS),
+    Field(json_schema_extra={"pattern": r"\S"}),
+]
 
 
 def now() -> str:
@@ -86,6 +94,12 @@ class ConversationQuery(PartQuery):
     def count(self) -> int | None:
         """The most messages of the part: `limit` before a cursor, `last` without one."""
         return (self.limit or self.last) if self.before else (self.last or self.limit)
+
+
+class MemoriesQuery(BaseModel):
+    """What to read of a user besides the profile."""
+
+    facts: Annotated[bool, Query(description="also return the facts")] = False
 
 
 class SessionsQuery(PartQuery):
@@ -177,6 +191,42 @@ class NewTurnEntry(NewEntry):
     """One message of a turn to append."""
 
     stopped: Stopped = False
+
+
+class Fact(BaseModel):
+    """A fact about a user that outlives its session; `session_id` says in which session it came."""
+
+    fact_id: str
+    text: str
+    created_at: str | None = None
+    session_id: str | None = None
+
+
+class NewFact(BaseModel):
+    """A fact to store. The same text is stored once, without regard to case and blanks."""
+
+    model_config = _example(text="Likes tea", session_id="session-1")
+
+    text: FactText
+    session_id: Identifier | None = None
+
+
+class FactChange(BaseModel):
+    """The new text of a fact."""
+
+    model_config = _example(text="Likes green tea")
+
+    text: FactText
+
+
+class FactList(BaseModel):
+    """A user's facts, oldest first."""
+
+    facts: list[Fact]
+
+
+class UserMemories(UserMetadata, FactList):
+    """A user's profile and facts: what a turn needs of a user, in one read."""
 
 
 class NewTurn(BaseModel):
@@ -274,6 +324,7 @@ class Export(BaseModel):
 
     user_id: str
     profile: UserMetadata | None
+    facts: list[Fact]
     conversations: list[ExportedSession]
     damaged: list[str] = Field(default=[], description="sessions that cannot be read whole; absent if there are none")
 

@@ -1,16 +1,23 @@
 """Users' profiles: the tutorial's documents. An empty document is the tombstone of an erased profile.
 
+A profile document may also have the user's facts (fact_list.py), which the tutorial's code does not know.
+
 Every write names the etag of the document it read. So a write that reaches the store late, after an erase, is refused.
 A tombstone never expires: the next profile is written over it, and on Redis a late TTL would then remove that profile.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
 
 from dapr_state import DaprState
 from documents import Document
+from fact_list import facts_of, with_facts
 from keys import user_key
 from log.retry import KeyLocks, retry_until_written
 from store_traits import ABSENT
+
+Check: TypeAlias = Callable[[], Awaitable[None]]
+"""Raises ServiceError if the change is refused. It is asked in each attempt, after the profile was read."""
 
 TOMBSTONE: Document = {}
 """What an erased profile leaves. The tutorial's code reads it as no profile."""
@@ -39,8 +46,8 @@ class Profiles:
         return stored.etag if stored else None
 
     async def set(self, user_id: str, profile: Document) -> None:
-        """Store a profile and overwrite the one before. Raises StoreConflict and StoreUnavailable."""
-        await self._compare_and_swap(user_id, lambda _: profile)
+        """Store a profile and overwrite the one before; the facts stay. Raises StoreConflict and StoreUnavailable."""
+        await self.compare_and_swap(user_id, lambda before: with_facts(profile, facts_of(before)))
 
     async def change(self, user_id: str, changes: Mapping[str, str]) -> Document:
         """Change some fields of the profile, or of the default one, and return all of it.
@@ -52,7 +59,7 @@ class Profiles:
         def changed(profile: Document | None) -> Document | None:
             return {**(profile or default), **changes} if changes else profile
 
-        return await self._compare_and_swap(user_id, changed) or default
+        return await self.compare_and_swap(user_id, changed) or default
 
     async def erase(self, user_id: str) -> None:
         """Write a tombstone over whatever is there, also over a tombstone: a write in flight then fails on the etag.
@@ -81,13 +88,19 @@ class Profiles:
 
         await retry_until_written(self._locks.of(key), attempt)
 
-    async def _compare_and_swap(
-        self, user_id: str, change: Callable[[Document | None], Document | None]
+    async def compare_and_swap(
+        self, user_id: str, change: Callable[[Document | None], Document | None], check: Check | None = None
     ) -> Document | None:
+        """Write what `change` returns for the stored profile, and return it. Nothing is written if it is the same.
+
+        Raises what `change` and `check` raise, StoreConflict and StoreUnavailable.
+        """
         key = user_key(user_id)
 
         async def attempt() -> Document | None:
             stored = await self._state.get(key)
+            if check is not None:
+                await check()
             before = stored.value if stored else None
             after = change(before)
             if after is not None and after != before:

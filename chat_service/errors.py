@@ -145,6 +145,30 @@ class SessionDeleted(ServiceError):
     detail = "This session was deleted: leave out session_id to start a new one."
 
 
+class HistoryReplaced(ServiceError):
+    """The cursor `before` points into data that was replaced since."""
+
+    status = 409
+    code = "history_replaced"
+    detail = "The data was replaced since this cursor was given: read again without `before`."
+
+
+class TooManyFacts(ServiceError):
+    """The user has as many facts as are kept."""
+
+    status = 409
+    code = "too_many_facts"
+    detail = "A user can have 100 facts: remove one that is no longer needed, or correct one, then send this one again."
+
+
+class FactUnknown(ServiceError):
+    """The user has no fact with this id."""
+
+    status = 404
+    code = "fact_unknown"
+    detail = "There is no such fact: read the facts again. To add one, use POST."
+
+
 class TurnTimeout(ServiceError):
     """The turn reached its time limit before there was a reply."""
 
@@ -206,6 +230,28 @@ class MemoryNotReady(ServiceError):
     def __init__(self, code: str) -> None:
         self.code = code
         super().__init__()
+
+
+class MemoryUnavailable(ServiceError):
+    """The memory service or its store failed or did not respond. `code` is its error code where it gave one."""
+
+    status = 503
+    code = "memory_unavailable"
+    detail = "The memory service or its store does not work now: send the request again. Repeating it is always safe."
+    headers: Mapping[str, str] = {"Retry-After": "1"}
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        super().__init__()
+
+
+class EraseUnfinished(ServiceError):
+    """The erase did not end in time. The memory service goes on with it."""
+
+    status = 503
+    code = "erase_unfinished"
+    detail = "The erase is not finished yet. It goes on by itself: send the request again to see when it is done."
+    headers: Mapping[str, str] = {"Retry-After": "5"}
 
 
 class ModelFailure(ServiceError):

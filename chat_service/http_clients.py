@@ -5,6 +5,9 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
+UNBOUNDED = "unbounded"
+"""Name of the request extension for a response that is passed on piece by piece and never held as a whole."""
+
 
 def no_cookies() -> CookieJar:
     """A jar that stays empty. A client would otherwise keep every cookie of its peers and send it again."""
@@ -12,7 +15,10 @@ def no_cookies() -> CookieJar:
 
 
 class BoundedResponses(httpx.AsyncBaseTransport):
-    """Wraps a transport. A response with more than `max_bytes`, or a compressed one, fails while it is read."""
+    """Wraps a transport. A response with more than `max_bytes`, or a compressed one, fails while it is read.
+
+    A success is not bounded if its request says UNBOUNDED.
+    """
 
     def __init__(self, inner: httpx.AsyncBaseTransport, max_bytes: int) -> None:
         self._inner = inner
@@ -25,7 +31,8 @@ class BoundedResponses(httpx.AsyncBaseTransport):
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()
             raise httpx.DecodingError("the response is compressed", request=request)
-        if isinstance(response.stream, httpx.AsyncByteStream):
+        is_bounded = response.status_code != httpx.codes.OK or UNBOUNDED not in request.extensions
+        if is_bounded and isinstance(response.stream, httpx.AsyncByteStream):
             response.stream = _BoundedStream(response.stream, self._max_bytes)
         return response
 

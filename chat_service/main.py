@@ -14,6 +14,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from agent.chat_agent import ChatAgent
 from agent.provider import Provider, choose_provider
 from agent.tools import TOOLS
+from api import user_routes
 from api.dependencies import Services
 from api.error_handlers import add_error_handlers
 from api.middleware import BodyLimit, IgnoreClientDisconnects, ReadLimit, ReportUnexpectedErrors, TraceContext
@@ -28,8 +29,9 @@ from health import Readiness
 from identity.authentication import Identity, open_identity
 from lifecycle import BackgroundTasks
 from logging_setup import configure_logging
-from memory_client import MemoryClient, open_memory_http
+from memory_client import open_memory_http
 from memory_protection import warn_if_unprotected
+from memory_user_data import UserDataClient
 from page.files import PREFIX, PageFiles
 from page.rendering import MAX_RENDERINGS
 from setting_hints import setting_hints
@@ -59,7 +61,7 @@ def create_app(
     memory_http = open_memory_http(settings, memory_transport)
     callback_http = open_callback_http(callback_transport)
     identity = open_identity(settings, issuer_transport)
-    memory, agent = MemoryClient(memory_http), ChatAgent(provider, TOOLS)
+    memory, agent = UserDataClient(memory_http), ChatAgent(provider, TOOLS)
     pipeline = TurnPipeline(
         memory,
         agent,
@@ -98,6 +100,7 @@ def create_app(
         settings,
         RunningTurns(pipeline, callbacks, background, Slots(settings.max_running_turns, TooManyTurns)),
         Readiness(memory),
+        memory,
         waiting_requests=Slots(settings.max_waiting_requests, TooManyRequests),
         open_streams=Slots(settings.max_open_streams, TooManyRequests),
         renderings=Slots(MAX_RENDERINGS, TooManyRequests),
@@ -106,6 +109,7 @@ def create_app(
     add_error_handlers(app)
     app.include_router(page_router)
     app.include_router(router)
+    app.include_router(user_routes.router)
     app.mount(PREFIX, PageFiles())
     complete_description(
         app,

@@ -87,18 +87,18 @@ class MemoryClient:
         self._outage = SidecarOutage(f"{http.base_url.scheme}://{http.base_url.netloc.decode()}")
 
     async def profile(self, user_id: str) -> Profile:
-        """The user's profile."""
-        return _parsed(await self._get(f"memories/{_quoted(user_id)}"), Profile)
+        """The user's profile and facts, by one call."""
+        return parsed(await self._get(f"memories/{quoted(user_id)}?facts=true"), Profile)
 
     async def recent(self, session_id: str, user_id: str, last: int, turn_id: str | None = None) -> Conversation:
         """The session's newest `last` messages, and the turn `turn_id` if it is recorded."""
-        query = f"last={last}&user_id={_quoted(user_id)}" + (f"&turn_id={_quoted(turn_id)}" if turn_id else "")
-        return _parsed(await self._get(f"conversations/{_quoted(session_id)}?{query}"), Conversation)
+        query = f"last={last}&user_id={quoted(user_id)}" + (f"&turn_id={quoted(turn_id)}" if turn_id else "")
+        return parsed(await self._get(f"conversations/{quoted(session_id)}?{query}"), Conversation)
 
-    async def before(self, session_id: str, user_id: str, cursor: str) -> Conversation:
-        """The page of messages before `cursor`."""
-        query = f"before={_quoted(cursor)}&limit={PAGE_MESSAGES}&user_id={_quoted(user_id)}"
-        return _parsed(await self._get(f"conversations/{_quoted(session_id)}?{query}"), Conversation)
+    async def before(self, session_id: str, user_id: str, cursor: str, limit: int = PAGE_MESSAGES) -> Conversation:
+        """The page of at most `limit` messages before `cursor`."""
+        query = f"before={quoted(cursor)}&limit={limit}&user_id={quoted(user_id)}"
+        return parsed(await self._get(f"conversations/{quoted(session_id)}?{query}"), Conversation)
 
     async def append(
         self, session_id: str, user_id: str, turn_id: str, entries: Sequence[ConversationEntry]
@@ -112,14 +112,14 @@ class MemoryClient:
             "user_id": user_id,
             "entries": [it.model_dump(exclude={"turn_id"}, exclude_defaults=True) for it in entries],
         }
-        path = f"conversations/{_quoted(session_id)}/turns"
+        path = f"conversations/{quoted(session_id)}/turns"
         response = await self._checked(self._http.post(path, json=body, headers=trace_context.headers()))
         if not isinstance(response, httpx.Response):  # the tutorial's mock, which has a status and nothing else
             return None
         is_replay = response.status_code == 200 and "Idempotent-Replayed" in response.headers
         if response.status_code != 201 and not is_replay:
             raise MemoryFailure(NOT_UNDERSTOOD)
-        recorded = _parsed(response, AppendedTurn)
+        recorded = parsed(response, AppendedTurn)
         if recorded.turn_id != turn_id or not recorded.is_complete:
             raise MemoryFailure(NOT_UNDERSTOOD)
         return recorded
@@ -130,30 +130,32 @@ class MemoryClient:
         Rejected with 409 if the session was replaced since or has a summary that covers more.
         """
         body = {"text": summary.text, "through": summary.through, "epoch": epoch}
-        path = f"conversations/{_quoted(session_id)}/summary?user_id={_quoted(user_id)}"
-        stored = _parsed(await self._checked(self._http.put(path, json=body, headers=trace_context.headers())), Summary)
+        path = f"conversations/{quoted(session_id)}/summary?user_id={quoted(user_id)}"
+        stored = parsed(await self._checked(self._http.put(path, json=body, headers=trace_context.headers())), Summary)
         if stored != summary:
             raise MemoryFailure(NOT_UNDERSTOOD)
 
     async def check_ready(self) -> None:
         """Return if the memory service and its store are ready."""
-        _parsed(await self._get("health/ready"), MemoryHealth)
+        parsed(await self._get("health/ready"), MemoryHealth)
 
     async def caller_rule(self) -> CallerRule:
         """Whom the memory service lets in."""
-        return _parsed(await self._get("health/live"), CallerRule)
+        return parsed(await self._get("health/live"), CallerRule)
 
     async def _get(self, path: str) -> httpx.Response:
         return await self._checked(self._http.get(path, headers=trace_context.headers()))
 
-    async def _checked(self, call: Awaitable[httpx.Response]) -> httpx.Response:
+    async def _checked(
+        self, call: Awaitable[httpx.Response], limit_seconds: float = CALL_TIMEOUT_SECONDS
+    ) -> httpx.Response:
         """The successful response of a call. Only this function translates the failures of a call.
 
         The names of httpx's exceptions say nothing about whether the call was executed: `ConnectTimeout` stands for a
         connection that was not made and also for a request that was sent and got no response.
         """
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
+            async with asyncio.timeout(limit_seconds):
                 response = await call
         except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             was_never_sent = isinstance(error.__cause__, aiohttp.ClientConnectorError)
@@ -192,7 +194,8 @@ def _error_code(response: httpx.Response) -> str | None:
     return code if isinstance(code, str) and _CODE.fullmatch(code) else None
 
 
-def _parsed(response: httpx.Response, shape: type[Shape]) -> Shape:
+def parsed(response: httpx.Response, shape: type[Shape]) -> Shape:
+    """The response's body in this shape. Raises MemoryFailure."""
     try:
         return shape.model_validate(_json(response))
     except ValueError as error:
@@ -206,5 +209,6 @@ def _json(response: httpx.Response) -> object:
         raise MemoryFailure(NOT_UNDERSTOOD) from error
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """The text as one part of a path or a query."""
     return quote(text, safe="")

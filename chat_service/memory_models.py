@@ -14,12 +14,28 @@ class ConversationEntry(BaseModel):
     """The user stopped the model, so the reply is what it had said until then."""
 
 
+class Fact(BaseModel):
+    """A stored fact about a user."""
+
+    fact_id: str
+    text: str
+    created_at: str | None = None
+    session_id: str | None = None
+
+
+class FactList(BaseModel):
+    """A user's facts, oldest first."""
+
+    facts: list[Fact]
+
+
 class Profile(BaseModel):
-    """The stored profile of a user."""
+    """The stored profile of a user, with the facts if they were requested."""
 
     name: str
     preferred_style: str
     goal: str
+    facts: list[Fact] = []
 
     @classmethod
     def default(cls, user_id: str) -> "Profile":
@@ -91,6 +107,23 @@ class Conversation(BaseModel):
     def summarized(self) -> int:
         """How many messages, counted from the session's start, the summary covers."""
         return self.summary.through if self.summary else 0
+
+
+class ListedSession(BaseModel):
+    """One session in a user's list."""
+
+    session_id: str
+    created: str
+    last_activity: str
+    messages: int
+    first_words: str
+
+
+class SessionList(BaseModel):
+    """Some of a user's sessions. `before` is the cursor of the next ones."""
+
+    conversations: list[ListedSession]
+    before: str | None
 
 
 class CallerRule(BaseModel):

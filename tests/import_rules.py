@@ -67,12 +67,14 @@ MEMORY = Part(
         Room(TOP),
         Room("log", (TOP,)),
         Room(
-            "domain", (TOP, "log"), names("conversations erasure export list_compaction memory profiles user_sessions")
+            "domain",
+            (TOP, "log"),
+            names("conversations erasure export facts list_compaction memory profiles user_sessions"),
         ),
         Room("api", (TOP, "log", "domain")),
         Room("main", (TOP, "log", "domain", "api"), names("main")),
     ),
-    pure=names("cursor documents errors keys log.page_plan log.recent_ids log.repeat_window store_traits"),
+    pure=names("cursor documents errors fact_list keys log.page_plan log.recent_ids log.repeat_window store_traits"),
     wire=names("dapr_wire"),
     without=names("tests"),
 )
@@ -90,11 +92,12 @@ CHAT = Part(
         Room("main", (TOP, "llm", "identity", "agent", "turn", "api"), names("main")),
     ),
     pure=names(
-        "models memory_models agent.context agent.offline_replies agent.prompts identity.users turn.session_ids"
+        "models memory_models user_models agent.context agent.offline_replies agent.prompts identity.users"
+        " turn.session_ids"
     ),
     wire=names(
         "agent.provider bounded_http callbacks http_clients identity.authentication identity.issuer_documents"
-        " llm.client llm.transport main memory_client"
+        " llm.client llm.transport main memory_client memory_user_data"
     ),
     without=names("tests"),
 )

@@ -13,7 +13,7 @@ from errors import (
     StoreUnsuitable,
     Unauthorized,
 )
-from models import AppendedTurn, ErrorBody
+from models import AppendedTurn, ErrorBody, Fact
 
 Responses = dict[int | str, dict[str, Any]]
 """FastAPI's own type of `responses=`."""
@@ -38,6 +38,9 @@ REPLAYED_TURN: Responses = {
     }
 }
 """The second success of an append, beside 201."""
+
+KNOWN_FACT: Responses = {200: {"model": Fact, "description": "The text was stored before"}}
+"""The second success of a new fact, beside 201."""
 
 
 def error_responses(*errors: type[ServiceError]) -> Responses:

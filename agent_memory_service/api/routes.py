@@ -1,4 +1,4 @@
-"""The routes beyond the tutorial's: turns, summaries, lists of sessions, deletion, export, health."""
+"""The routes beyond the tutorial's: turns, summaries, facts, lists of sessions, deletion, export, health."""
 
 from typing import Annotated
 
@@ -6,9 +6,10 @@ from fastapi import APIRouter, Query, Response
 
 from api import serializers
 from api.dependencies import AppTokenRequired, MemoryDep, StreamLimitDep
-from api.openapi import COMMON_ERRORS, REPLAYED_TURN, error_responses
+from api.openapi import COMMON_ERRORS, KNOWN_FACT, REPLAYED_TURN, error_responses
 from errors import (
     BodyTooLarge,
+    FactUnknown,
     NotOwner,
     Overloaded,
     SessionDeleted,
@@ -18,10 +19,16 @@ from errors import (
     StoreUnavailable,
     StoreUnsuitable,
     SummaryConflict,
+    TooManyFacts,
 )
 from models import (
     AppendedTurn,
     Export,
+    Fact,
+    FactChange,
+    FactId,
+    FactList,
+    NewFact,
     NewTurn,
     ProfileChange,
     SessionId,
@@ -76,6 +83,39 @@ async def change_memories(memory: MemoryDep, user_id: UserId, change: ProfileCha
     return UserMetadata.model_validate(profile)
 
 
+@router.get("/memories/{user_id}/facts", responses=error_responses(*COMMON_ERRORS))
+async def list_facts(memory: MemoryDep, user_id: UserId) -> FactList:
+    """Return a user's facts, oldest first."""
+    return serializers.facts(await memory.facts.all(user_id))
+
+
+@router.post(
+    "/memories/{user_id}/facts",
+    status_code=201,
+    responses={**error_responses(*COMMON_ERRORS, NotOwner, SessionDeleted, TooManyFacts, BodyTooLarge), **KNOWN_FACT},
+)
+async def remember_fact(memory: MemoryDep, user_id: UserId, fact: NewFact, response: Response) -> Fact:
+    """Store a fact, once. If its text is there already, 200 and the stored fact."""
+    stored, is_new = await memory.facts.remember(user_id, fact.text, fact.session_id)
+    if not is_new:
+        response.status_code = 200
+    return Fact.model_validate(stored)
+
+
+@router.patch(
+    "/memories/{user_id}/facts/{fact_id}", responses=error_responses(*COMMON_ERRORS, FactUnknown, BodyTooLarge)
+)
+async def correct_fact(memory: MemoryDep, user_id: UserId, fact_id: FactId, change: FactChange) -> Fact:
+    """Change the text of a fact. Its id stays. Another fact with the same text goes."""
+    return Fact.model_validate(await memory.facts.correct(user_id, fact_id, change.text))
+
+
+@router.delete("/memories/{user_id}/facts/{fact_id}", status_code=204, responses=error_responses(*COMMON_ERRORS))
+async def forget_fact(memory: MemoryDep, user_id: UserId, fact_id: FactId) -> None:
+    """Remove a fact. May be repeated."""
+    await memory.facts.forget(user_id, fact_id)
+
+
 @router.get("/memories/{user_id}/conversations", responses=error_responses(*COMMON_ERRORS, StaleCursor))
 async def list_conversations(
     memory: MemoryDep, user_id: UserId, query: Annotated[SessionsQuery, Query()]
@@ -92,7 +132,7 @@ async def export_memories(memory: MemoryDep, streams: StreamLimitDep, user_id: U
 
 @router.delete("/memories/{user_id}", status_code=204, responses=error_responses(*COMMON_ERRORS))
 async def erase_memories(memory: MemoryDep, user_id: UserId) -> None:
-    """Erase a user's profile and sessions. May be repeated; a repeat finishes an interrupted erase."""
+    """Erase a user's profile, facts and sessions. May be repeated; a repeat finishes an interrupted erase."""
     await memory.erasure.erase(user_id)
 
 

@@ -8,19 +8,23 @@ from pydantic_core import to_json
 
 from api.json_stream import JSONStream, StreamLimit
 from cursor import Cursor
-from documents import Entry
+from documents import Document, Entry
 from export import SessionData, UserData
+from fact_list import facts_of
 from log.log_reader import Slice, SliceStream
 from log.page_plan import Head
 from log.paged_log import Appended
 from models import (
     AppendedTurn,
     ConversationSlice,
+    Fact,
+    FactList,
     Message,
     RecordedTurn,
     SessionInfo,
     SessionPage,
     Summary,
+    UserMemories,
     UserMetadata,
     now,
 )
@@ -121,6 +125,16 @@ def session_info(session: ListedSession) -> SessionInfo:
     )
 
 
+def facts(stored: Sequence[Document]) -> FactList:
+    """A user's facts."""
+    return FactList(facts=[Fact.model_validate(fact) for fact in stored])
+
+
+def memories(profile: Document, default: Document) -> UserMemories:
+    """A user's profile, or the default one, and the facts."""
+    return UserMemories.model_validate({**(profile or default), "facts": facts(facts_of(profile)).facts})
+
+
 def export(data: UserData, limit: StreamLimit) -> Response:
     """Everything that is stored of a user, in the form of `Export`. It is sent while it is read."""
     return JSONStream(_export(data), limit)
@@ -128,7 +142,8 @@ def export(data: UserData, limit: StreamLimit) -> Response:
 
 async def _export(data: UserData) -> AsyncGenerator[bytes, None]:
     profile = UserMetadata.model_validate(data.profile) if data.profile else None
-    yield to_json({"user_id": data.user_id, "profile": profile, "conversations": []})[: -len("]}")]
+    about = {"user_id": data.user_id, "profile": profile, "facts": facts(facts_of(data.profile)).facts}
+    yield to_json({**about, "conversations": []})[: -len("]}")]
     async with aclosing(_sessions(data)) as pieces:
         async for piece in pieces:
             yield piece

@@ -4,6 +4,7 @@ The order of the heads' writes is the order of the operations. So a run is right
 its operation may make, and each result agrees with a state that existed while its operation ran.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -82,14 +83,36 @@ def view(value: Callable[[str], JSON], session: str, page: int) -> View:
     )
 
 
+Texts = tuple[str, ...]
+"""The texts of a user's facts, oldest first."""
+
+
+@dataclass(frozen=True)
+class FactsChange:
+    """The facts of a user before and after one write, with the operation that wrote and the tick of the run."""
+
+    tick: int
+    by: str
+    before: Texts
+    after: Texts
+
+
+def texts_of(profile: JSON) -> Texts:
+    """Decode the facts in the document of a profile."""
+    facts = profile.get("facts", []) if isinstance(profile, dict) else []
+    assert isinstance(facts, list)
+    return tuple(str(fact["text"]) for fact in facts if isinstance(fact, dict))
+
+
 class Observer:
-    """Records the changes of each session in order, and who made them."""
+    """Records the changes of each session and of each user's facts in order, and who made them."""
 
     def __init__(self, dapr: FakeDapr, sessions: Sequence[str], page: int) -> None:
         self.dapr, self.sessions, self.page = dapr, sessions, page
         self.tick = 0
         self.changes: dict[str, list[Change]] = {session: [] for session in sessions}
         self.now: dict[str, View] = dict.fromkeys(sessions, View())
+        self.facts: defaultdict[str, list[FactsChange]] = defaultdict(list)
         self.commits: list[Commit] = []
         dapr.on_commit.append(self.see)
 
@@ -97,6 +120,11 @@ class Observer:
         """Decode the session that a write is about. A write that changes nothing is not recorded."""
         self.commits.append(commit)
         kind, _, name = commit.key.partition(":")
+        if kind == "user":
+            self.tick += 1
+            before = self.facts[name][-1].after if self.facts[name] else ()
+            texts = texts_of(self.dapr.value(commit.key))
+            self.facts[name].append(FactsChange(self.tick, commit.by, before, texts))
         session = name.partition(":")[0]
         if kind != "session" or session not in self.changes:
             return
@@ -105,6 +133,15 @@ class Observer:
         if after != self.now[session]:
             self.changes[session].append(Change(self.tick, commit.by, self.now[session], after))
             self.now[session] = after
+
+    def facts_during(self, user: str, start: int, end: int) -> list[Texts]:
+        """The facts that a user had at some time between two ticks."""
+        states: list[Texts] = [()]
+        for change in self.facts[user]:
+            if change.tick > end:
+                break
+            states = [change.after] if change.tick <= start else [*states, change.after]
+        return states
 
     def during(self, session: str, start: int, end: int) -> list[View]:
         """The states that existed at some time between two ticks."""

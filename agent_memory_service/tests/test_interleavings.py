@@ -14,7 +14,7 @@ from tests.read_workload import Read, ReadBack
 from tests.simulation import Simulation
 from tests.store_checks import check_store
 from tests.store_kinds import StoreKind
-from tests.user_workload import ChangeGoal, Erase, ListSessions
+from tests.user_workload import ChangeGoal, Erase, Forget, ListSessions, Remember
 from tests.verdict import judge
 from tests.workload import Append, Delete, Operation, Replace, Summarize
 
@@ -23,6 +23,7 @@ pytestmark = pytest.mark.usefixtures("tiny_pages")
 SESSIONS = st.sampled_from("sst")
 USERS = st.sampled_from("uuuv")
 TURNS = st.sampled_from("pqr")  # few, so that turns are repeated by other clients
+FACTS = st.sampled_from(["tea", "cats"])
 APPENDS = st.builds(
     lambda session, turn, user: Append(session, turn, user, "pqr".index(turn) + 1), SESSIONS, TURNS, USERS
 )
@@ -37,6 +38,8 @@ OPERATIONS: st.SearchStrategy[Operation] = st.one_of(
     st.builds(Erase, SESSIONS, USERS),
     st.builds(ListSessions, SESSIONS, USERS),
     st.builds(ChangeGoal, SESSIONS, USERS),
+    st.builds(Remember, SESSIONS, FACTS, USERS, st.booleans()),
+    st.builds(Forget, SESSIONS, FACTS, USERS),
 )
 LONG_SESSION = st.integers(0, 4).map(lambda turns: [Append("s", turn, size=2) for turn in "abcd"[:turns]])
 LONG_LIST = st.integers(5, 7).map(lambda sessions: [Append(session, "a") for session in "zyxwvus"[:sessions]])

@@ -5,9 +5,63 @@ from dataclasses import dataclass
 
 from cursor import Cursor
 from documents import Document
-from errors import ServiceError
+from errors import NotOwner, ServiceError, SessionDeleted
 from memory import Memory
-from tests.history_oracle import View
+from tests.history_oracle import Texts, View
+
+
+@dataclass(frozen=True)
+class OnFacts:
+    """The defaults of operations on a user's facts: they write to no session."""
+
+    session: str
+    text: str = "tea"
+    user: str = "u"
+
+    def may(self, before: View, after: View) -> bool:
+        return False
+
+    def agrees(self, result: object, states: Sequence[View]) -> bool:
+        return True
+
+    def refusal_agrees(self, error: ServiceError, state: View) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class Remember(OnFacts):
+    """Store a fact. With `of_session` it names the session it came in, and is refused once that is deleted."""
+
+    of_session: bool = False
+
+    async def run(self, memory: Memory) -> tuple[Document, bool]:
+        return await memory.facts.remember(self.user, self.text, self.session if self.of_session else None)
+
+    def refusal_agrees(self, error: ServiceError, state: View) -> bool:
+        strange = isinstance(error, NotOwner) and state.live and state.owner not in (None, self.user)
+        return self.of_session and (strange or (isinstance(error, SessionDeleted) and state.deleted))
+
+    def may_change_facts(self, before: Texts, after: Texts) -> bool:
+        return after == (*before, self.text)
+
+    def facts_agree(self, states: Sequence[Texts]) -> bool:
+        return any(self.text in texts for texts in states)
+
+
+@dataclass(frozen=True)
+class Forget(OnFacts):
+    """Remove the fact with a text, if it is there when the operation begins."""
+
+    async def run(self, memory: Memory) -> None:
+        for fact in await memory.facts.all(self.user):
+            if fact["text"] == self.text:
+                await memory.facts.forget(self.user, str(fact["fact_id"]))
+
+    def may_change_facts(self, before: Texts, after: Texts) -> bool:
+        return self.text in before and after == tuple(text for text in before if text != self.text)
+
+    def facts_agree(self, states: Sequence[Texts]) -> bool:
+        return any(self.text not in texts for texts in states)
 
 
 @dataclass(frozen=True)
@@ -27,6 +81,12 @@ class Erase:
     def agrees(self, result: object, states: Sequence[View]) -> bool:
         """A session that was the user's before the erase is gone."""
         return any(not state.live or state.owner != self.user for state in states)
+
+    def may_change_facts(self, before: Texts, after: Texts) -> bool:
+        return after == ()
+
+    def facts_agree(self, states: Sequence[Texts]) -> bool:
+        return () in states
 
     def refusal_agrees(self, error: ServiceError, state: View) -> bool:
         return False

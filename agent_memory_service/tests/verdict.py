@@ -8,10 +8,11 @@ from errors import HistoryDamaged
 from tests.fake_dapr import SEED
 from tests.history_oracle import Change, View
 from tests.simulation import Record, Simulation
-from tests.user_workload import DuePass, Erase
+from tests.user_workload import DuePass, Erase, Forget, Remember
 from tests.workload import Append
 
 PAGE_KEY_COLONS = 3
+ON_FACTS = (Remember, Forget, Erase)
 
 
 def judge(simulation: Simulation) -> None:
@@ -35,9 +36,30 @@ def judge(simulation: Simulation) -> None:
                 effect = (name, step.after.epoch if is_append else None)
                 assert effect not in made, f"{name} {simulation.records[name].operation} took effect twice"
                 made.add(effect)
+    judge_facts(simulation)
     for name, record in simulation.records.items():
         states = observer.during(record.operation.session, record.start, record.end)
         assert record.crashed or agrees(record, states), f"{name} {record}: {states}"
+
+
+def judge_facts(simulation: Simulation) -> None:
+    """Check the facts of every user: no text twice, each change is one that its operation may make, results agree."""
+    for user, changes in simulation.observer.facts.items():
+        for change in changes:
+            assert len(set(change.after)) == len(change.after), f"{change.by} stored a fact of {user} twice: {change}"
+            if change.before == change.after or change.by == SEED:
+                continue
+            operation = simulation.records[change.by].operation
+            if isinstance(operation, DuePass):
+                assert change.after == (), f"{change.by} made {change}"
+            else:
+                assert isinstance(operation, ON_FACTS), f"{operation} made {change}"
+                assert operation.user == user
+                assert operation.may_change_facts(change.before, change.after), f"{operation} made {change}"
+    for name, record in simulation.records.items():
+        if isinstance(record.operation, ON_FACTS) and record.error is None and not record.crashed:
+            states = simulation.observer.facts_during(record.operation.user, record.start, record.end)
+            assert record.operation.facts_agree(states), f"{name} {record}: {states}"
 
 
 def erase_of(simulation: Simulation, session: str, change: Change) -> str | None:

@@ -11,6 +11,7 @@ from callback_urls import check_callback_url
 from health import Readiness
 from identity.errors import TokenMissing, UserMismatch
 from identity.users import User
+from memory_user_data import UserDataClient
 from models import Message, Stop
 from settings import Settings
 from slots import Slots
@@ -28,6 +29,7 @@ class Services:
     settings: Settings
     running_turns: RunningTurns
     readiness: Readiness
+    user_data: UserDataClient
     waiting_requests: Slots
     open_streams: Slots
     renderings: Slots

@@ -17,6 +17,9 @@ READ_SECONDS = 30.0
 """How long a client may keep its response waiting, in seconds, all pieces together. The longest reply that memory keeps
 takes that long at 4 KB a second."""
 
+LONG_RESPONSE = "long_response"
+"""Name in the state of a request whose response may have any length: each of its pieces has READ_SECONDS."""
+
 logger = logging.getLogger("chat_service.api")
 
 
@@ -99,7 +102,8 @@ class ReadLimit:
                     await send(message)
             except TimeoutError:
                 raise anyio.BrokenResourceError from None
-            left -= asyncio.get_running_loop().time() - started_at
+            if LONG_RESPONSE not in scope.get("state", {}):
+                left -= asyncio.get_running_loop().time() - started_at
 
         await self._app(scope, receive, send_limited if scope["type"] == "http" else send)
 

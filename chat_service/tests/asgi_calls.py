@@ -11,11 +11,19 @@ from starlette.types import Message
 
 
 class StreamedCall:
-    """A POST whose response is received piece by piece."""
+    """A request whose response is received piece by piece."""
 
-    def __init__(self, app: FastAPI, path: str, body: dict[str, object], headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        path: str,
+        body: dict[str, object],
+        headers: dict[str, str] | None = None,
+        method: str = "POST",
+    ) -> None:
         self.pieces: list[str] = []
         self.status: int | None = None
+        self.is_complete = False
         self._changed = asyncio.Condition()
         self._gone = asyncio.Event()
         self._body: bytes | None = json.dumps(body).encode()
@@ -26,7 +34,7 @@ class StreamedCall:
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": "1.1",
-            "method": "POST",
+            "method": method,
             "scheme": "http",
             "path": path,
             "raw_path": path.encode(),
@@ -78,8 +86,10 @@ class StreamedCall:
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-        elif message.get("body"):
-            self.pieces.append(message["body"].decode())
+        else:
+            self.is_complete = not message.get("more_body", False)
+            if message.get("body"):
+                self.pieces.append(message["body"].decode())
         async with self._changed:
             self._changed.notify_all()
 

@@ -11,7 +11,23 @@ from urllib.parse import unquote
 
 import httpx
 
-Kind = Literal["profile", "history", "append", "summary", "ready", "live"]
+Kind = Literal[
+    "profile",
+    "history",
+    "append",
+    "summary",
+    "ready",
+    "live",
+    "sessions",
+    "delete",
+    "change",
+    "facts",
+    "remember",
+    "correct",
+    "forget",
+    "export",
+    "erase",
+]
 Entry = dict[str, str | None]
 ScriptedResponse = httpx.Response | Exception | Callable[[], Awaitable[httpx.Response]]
 
@@ -21,6 +37,15 @@ _ROUTES: list[tuple[Kind, str, str]] = [
     ("history", "GET", r"conversations/([^/]+)"),
     ("append", "POST", r"conversations/([^/]+)/turns"),
     ("summary", "PUT", r"conversations/([^/]+)/summary"),
+    ("sessions", "GET", r"memories/([^/]+)/conversations"),
+    ("delete", "DELETE", r"conversations/([^/]+)"),
+    ("change", "PATCH", r"memories/([^/]+)"),
+    ("facts", "GET", r"memories/([^/]+)/facts"),
+    ("remember", "POST", r"memories/([^/]+)/facts"),
+    ("correct", "PATCH", r"memories/([^/]+)/facts/[^/]+"),
+    ("forget", "DELETE", r"memories/([^/]+)/facts/[^/]+"),
+    ("export", "GET", r"memories/([^/]+)/export"),
+    ("erase", "DELETE", r"memories/([^/]+)"),
     ("ready", "GET", r"health/()ready"),
     ("live", "GET", r"health/()live"),
 ]
@@ -41,6 +66,7 @@ class ScriptedMemory:
 
     def __init__(self) -> None:
         self.profiles: dict[str, dict[str, str]] = {}
+        self.facts: defaultdict[str, list[Entry]] = defaultdict(list)
         self.sessions: dict[str, Session] = {}
         self.app_token_required: bool | None = True
         """What the service reports; None for one that does not report it."""
@@ -110,14 +136,74 @@ class ScriptedMemory:
         if kind == "ready":
             return httpx.Response(200, json={"status": "ok"})
         if kind == "profile":
-            unknown = {"name": name, "preferred_style": "casual", "goal": "chat"}
-            return httpx.Response(200, json=self.profiles.get(name, unknown))
+            return httpx.Response(200, json={**self._profile(name), "facts": self.facts[name]})
         if kind == "history":
             return self._history(name, httpx.QueryParams(request.url.query))
+        if kind == "sessions":
+            return self._sessions(name, httpx.QueryParams(request.url.query))
+        if kind == "delete":
+            return self._delete(name, httpx.QueryParams(request.url.query)["user_id"])
+        if kind == "facts":
+            return httpx.Response(200, json={"facts": self.facts[name]})
+        if kind == "export":
+            return httpx.Response(200, json={"user_id": name, "facts": self.facts[name]})
+        if kind == "erase":
+            self.facts[name].clear()
+            return httpx.Response(204)
+        if kind == "forget":
+            self.facts[name] = [fact for fact in self.facts[name] if fact["fact_id"] != _last_part(request)]
+            return httpx.Response(204)
         body = json.loads(request.content)
         if kind == "append":
             return self._append(name, body)
+        if kind == "change":
+            self.profiles[name] = {**self._profile(name), **body}
+            return httpx.Response(200, json=self.profiles[name])
+        if kind == "remember":
+            return self._remember(name, body)
+        if kind == "correct":
+            return self._correct(name, _last_part(request), body["text"])
         return self._put_summary(name, httpx.QueryParams(request.url.query).get("user_id"), body)
+
+    def _profile(self, name: str) -> dict[str, str]:
+        return self.profiles.get(name, {"name": name, "preferred_style": "casual", "goal": "chat"})
+
+    def _sessions(self, name: str, query: httpx.QueryParams) -> httpx.Response:
+        listed = [session_id for session_id, session in self.sessions.items() if session.owner == name]
+        start, limit = int(query.get("before", "0")), int(query["limit"])
+        found = [
+            {
+                "session_id": session_id,
+                "created": "then",
+                "last_activity": "now",
+                "messages": len(self.sessions[session_id].entries),
+                "first_words": self.sessions[session_id].entries[0]["content"],
+            }
+            for session_id in listed[start : start + limit]
+        ]
+        before = str(start + limit) if start + limit < len(listed) else None
+        return httpx.Response(200, json={"conversations": found, "before": before})
+
+    def _delete(self, name: str, user_id: str) -> httpx.Response:
+        if name in self.sessions and self.sessions[name].owner != user_id:
+            return refusal(403, "not_owner")
+        self.sessions.pop(name, None)
+        return httpx.Response(204)
+
+    def _remember(self, name: str, body: dict[str, str]) -> httpx.Response:
+        for fact in self.facts[name]:
+            if str(fact["text"]).casefold() == body["text"].casefold():
+                return httpx.Response(200, json=fact)
+        made: Entry = {"fact_id": f"f{len(self.facts[name])}", "created_at": "then", **body}
+        self.facts[name].append(made)
+        return httpx.Response(201, json=made)
+
+    def _correct(self, name: str, fact_id: str, text: str) -> httpx.Response:
+        for fact in self.facts[name]:
+            if fact["fact_id"] == fact_id:
+                fact["text"] = text
+                return httpx.Response(200, json=fact)
+        return refusal(404, "fact_unknown")
 
     def _history(self, name: str, query: httpx.QueryParams) -> httpx.Response:
         session = self.sessions.get(name)
@@ -169,6 +255,10 @@ class ScriptedMemory:
         if not entries:
             return None
         return {"turn_id": turn_id, "seq": session.entries.index(entries[0]), "entries": entries}
+
+
+def _last_part(request: httpx.Request) -> str:
+    return unquote(request.url.raw_path.decode().rpartition("/")[2])
 
 
 def refusal(status: int, code: str) -> httpx.Response:

@@ -12,6 +12,8 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 """The browser that the tests drive: Debian's, or the one that the environment names."""
 
+HAS_CHROMIUM = CHROMIUM.exists()
+
 WAIT_MS = 20_000
 """How long a test waits for the page, in milliseconds. The machine may be busy."""
 
@@ -21,7 +23,7 @@ LOOPBACK = {"127.0.0.1", "localhost"}
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     """A running browser without a window."""
-    if not CHROMIUM.exists():
+    if not HAS_CHROMIUM:
         pytest.skip(f"the tests of the page were NOT run: {CHROMIUM} is missing; run apt-get install chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])

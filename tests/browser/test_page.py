@@ -26,7 +26,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 async def test_somebody_says_who_they_are_and_gets_a_reply(served: System, page: Page) -> None:
     """A new visitor gives a name, sends a message with Enter, and gets a streamed reply."""
     await page.goto(served.chats[0].url)
-    await page.get_by_label("Name", exact=True).fill("Ada Lovelace")
+    await page.get_by_role("textbox", name="Name").fill("Ada Lovelace")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("button", name="You are Ada-Lovelace")).to_be_visible()
     await page.get_by_label("Your message").fill("Hello **there**")

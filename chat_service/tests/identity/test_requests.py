@@ -39,42 +39,6 @@ def user_id(subject: str) -> str:
 ADA, BOB = user_id("ada"), user_id("bob")
 
 
-@pytest.fixture
-def settings() -> Settings:
-    """Identity is on."""
-    return Settings(
-        oidc_issuer=URL,
-        oidc_audience=(AUDIENCE,),
-        llm_base_url="http://model.test/v1",
-        llm_model="scripted",
-        save_timeout_seconds=0.05,
-    )
-
-
-@pytest.fixture
-def app(settings: Settings, memory: ScriptedMemory, model: ScriptedModel, issuer: OpenIdIssuer) -> FastAPI:
-    """The service, with the issuer."""
-    return create_app(
-        settings,
-        memory_transport=httpx.MockTransport(memory.handle),
-        model_transport=httpx2.MockTransport(model.handle),
-        callback_transport=httpx.MockTransport(lambda _: httpx.Response(204)),
-        issuer_transport=httpx.MockTransport(issuer.handle),
-    )
-
-
-@pytest.fixture
-def ada(issuer: OpenIdIssuer) -> dict[str, str]:
-    """Ada's headers."""
-    return {"Authorization": f"Bearer {issuer.token(sub='ada')}"}
-
-
-@pytest.fixture
-def bob(issuer: OpenIdIssuer) -> dict[str, str]:
-    """Bob's headers."""
-    return {"Authorization": f"Bearer {issuer.token(sub='bob')}"}
-
-
 def in_session(session_id: str, **more: object) -> dict[str, object]:
     """A message in a session."""
     return {**HELLO, "metadata": {"session_id": session_id}, **more}
@@ -231,7 +195,7 @@ async def test_every_call_to_memory_names_the_user(
     await memory.until(lambda: bool(memory.calls("summary")))
     for kind, call in memory.requests:
         named = {
-            "profile": httpx.URL(call.url).raw_path.decode().rpartition("/")[2].replace("%7E", "~"),
+            "profile": httpx.URL(call.url).raw_path.decode().partition("?")[0].rpartition("/")[2].replace("%7E", "~"),
             "append": json.loads(call.content or b"{}").get("user_id"),
         }.get(kind, httpx.QueryParams(call.url.query).get("user_id"))
         assert named == ADA, kind

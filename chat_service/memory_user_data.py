@@ -1,0 +1,99 @@
+"""Calls to the memory service about what is stored of a user: sessions, the profile, facts, export, erase."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import aiohttp
+import httpx
+
+import trace_context
+from errors import MemoryFailure
+from http_clients import UNBOUNDED
+from memory_client import CALL_TIMEOUT_SECONDS, MemoryClient, parsed, quoted
+from memory_models import Fact, FactList, Profile, SessionList
+
+ERASE_TIMEOUT_SECONDS = 50.0
+"""Time limit of an erase, in seconds: thousands of sessions. Proxies in front of a service often wait for 60."""
+PIECE_SECONDS = 30.0
+"""Time limit of one piece of an export, in seconds. The memory service waits as long for its reader."""
+
+
+class UserDataClient(MemoryClient):
+    """What is stored of a user. Its methods raise what those of MemoryClient raise."""
+
+    async def sessions(self, user_id: str, limit: int, cursor: str | None) -> SessionList:
+        """The user's sessions after `cursor`, or the first ones."""
+        query = f"limit={limit}" + (f"&before={quoted(cursor)}" if cursor else "")
+        return parsed(await self._get(f"{_of(user_id)}/conversations?{query}"), SessionList)
+
+    async def delete_session(self, session_id: str, user_id: str) -> None:
+        """Delete a session. May be repeated."""
+        await self._send("DELETE", f"conversations/{quoted(session_id)}?user_id={quoted(user_id)}")
+
+    async def change_profile(self, user_id: str, changes: Mapping[str, str]) -> Profile:
+        """Change some fields of the user's profile. Returns all of them."""
+        return parsed(await self._send("PATCH", _of(user_id), changes), Profile)
+
+    async def facts(self, user_id: str) -> list[Fact]:
+        """The user's facts, oldest first."""
+        return parsed(await self._get(f"{_of(user_id)}/facts"), FactList).facts
+
+    async def remember(self, user_id: str, text: str, session_id: str | None) -> tuple[Fact, bool]:
+        """Store a fact, once. Returns it, and whether it is new."""
+        response = await self._send("POST", f"{_of(user_id)}/facts", {"text": text, "session_id": session_id})
+        return parsed(response, Fact), response.status_code == httpx.codes.CREATED
+
+    async def correct(self, user_id: str, fact_id: str, text: str) -> Fact:
+        """Change the text of a fact."""
+        return parsed(await self._send("PATCH", f"{_of(user_id)}/facts/{quoted(fact_id)}", {"text": text}), Fact)
+
+    async def forget(self, user_id: str, fact_id: str) -> None:
+        """Remove a fact. May be repeated."""
+        await self._send("DELETE", f"{_of(user_id)}/facts/{quoted(fact_id)}")
+
+    async def erase(self, user_id: str) -> None:
+        """Erase everything that is stored of the user. May be repeated."""
+        await self._send("DELETE", _of(user_id), limit_seconds=ERASE_TIMEOUT_SECONDS)
+
+    @asynccontextmanager
+    async def export(self, user_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Everything that is stored of the user, as JSON, in pieces. They raise MemoryFailure if they end too early."""
+        path = f"{_of(user_id)}/export"
+        extensions = {UNBOUNDED: True}
+        request = self._http.build_request("GET", path, headers=trace_context.headers(), extensions=extensions)
+        response = await self._checked(self._opened(request))
+        try:
+            yield _pieces(response)
+        finally:
+            await response.aclose()
+
+    async def _opened(self, request: httpx.Request) -> httpx.Response:
+        """The response, before its body was read; an error with its body."""
+        response = await self._http.send(request, stream=True)
+        if response.status_code != httpx.codes.OK:
+            await response.aread()
+        return response
+
+    async def _send(
+        self, method: str, path: str, body: object = None, limit_seconds: float = CALL_TIMEOUT_SECONDS
+    ) -> httpx.Response:
+        call = self._http.request(method, path, json=body, headers=trace_context.headers())
+        return await self._checked(call, limit_seconds)
+
+
+async def _pieces(response: httpx.Response) -> AsyncIterator[bytes]:
+    pieces = response.aiter_bytes()
+    while True:
+        try:
+            async with asyncio.timeout(PIECE_SECONDS):
+                piece = await anext(pieces, None)
+        except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+            raise MemoryFailure from error
+        if piece is None:
+            return
+        yield piece
+
+
+def _of(user_id: str) -> str:
+    return f"memories/{quoted(user_id)}"

@@ -1,0 +1,129 @@
+"""The shapes of the API's routes about what is stored of a user: sessions, messages, the profile, facts."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+from models import Id
+
+MAX_FACT_CHARS = 300
+"""Longest fact, in characters. The memory service has the same limit."""
+MAX_PROFILE_FIELD_CHARS = 2_000
+"""Longest field of a profile, in characters. The memory service has the same limit."""
+MAX_PAGE_SESSIONS = 100
+"""Most sessions in one page. The memory service has the same limit: it reads the head of each."""
+MAX_PAGE_MESSAGES = 60
+"""Most messages in one page. Even the longest ones fit into the longest response that is read of the memory service."""
+
+
+def _example(**fields: JsonValue) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [dict(fields)]})
+
+
+FactText = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_FACT_CHARS),
+    Field(json_schema_extra={"pattern": r"\S"}),
+]
+ProfileField = Annotated[str, StringConstraints(max_length=MAX_PROFILE_FIELD_CHARS)]
+
+
+class SessionInfo(BaseModel):
+    """One session in a user's list. `title` has the first words of the first message."""
+
+    session_id: str
+    created_at: str
+    updated_at: str
+    messages: int
+    title: str
+
+
+class SessionPage(BaseModel):
+    """Some of a user's sessions, by latest activity. `before` requests the next ones; null at the end."""
+
+    sessions: list[SessionInfo]
+    before: str | None
+
+
+class StoredMessage(BaseModel):
+    """One message of a session. `turn_id` is null if the tutorial's code stored it."""
+
+    role: str
+    content: str
+    timestamp: str
+    turn_id: str | None
+    stopped: bool = Field(
+        default=False,
+        exclude_if=lambda stopped: not stopped,
+        description="The user stopped this reply, and it ends where it was. Left out if not.",
+    )
+
+
+class SessionSummary(BaseModel):
+    """A summary of the session's first `through` messages."""
+
+    text: str
+    through: int
+
+
+class MessagePage(BaseModel):
+    """Some of a session's messages, oldest first. `before` requests the page before them; null at the beginning.
+
+    A session that does not exist has none.
+    """
+
+    session_id: str
+    messages: list[StoredMessage]
+    total: int
+    before: str | None
+    summary: SessionSummary | None
+
+
+class UserProfile(BaseModel):
+    """What the agent is told about a user in every turn."""
+
+    name: str
+    preferred_style: str
+    goal: str
+
+
+class ProfileChange(BaseModel):
+    """The fields of a profile to change. The others stay as they are."""
+
+    model_config = _example(goal="learn Dapr") | ConfigDict(extra="forbid")
+
+    name: ProfileField | None = None
+    preferred_style: ProfileField | None = None
+    goal: ProfileField | None = None
+
+
+class UserFact(BaseModel):
+    """A fact about a user that outlives its session; `session_id` says in which session it came."""
+
+    fact_id: str
+    text: str
+    created_at: str | None
+    session_id: str | None
+
+
+class FactsOfUser(BaseModel):
+    """A user's facts, oldest first."""
+
+    facts: list[UserFact]
+
+
+class NewFact(BaseModel):
+    """A fact to remember. The same text is kept once, without regard to case and blanks."""
+
+    model_config = _example(text="Likes tea")
+
+    text: FactText
+    session_id: Id | None = None
+
+
+class FactChange(BaseModel):
+    """The new text of a fact."""
+
+    model_config = _example(text="Likes green tea")
+
+    text: FactText
