@@ -1,13 +1,17 @@
 """A browser for the tests of the page. Each page checks that it asked no other machine and wrote no error."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Route, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Route, async_playwright, expect
+
+from harness.services import add_model
+from harness.system import System
+from tests.browser.chat_page import ChatPage
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 """The browser that the tests drive: Debian's, or the one that the environment names."""
@@ -16,6 +20,11 @@ HAS_CHROMIUM = CHROMIUM.exists()
 
 WAIT_MS = 20_000
 """How long a test waits for the page, in milliseconds. The machine may be busy."""
+
+TOKEN_MS = 20
+"""Time that the stand-in model takes for a word, in milliseconds. A reply of some words can be seen while it grows."""
+
+expect.set_options(timeout=WAIT_MS)
 
 LOOPBACK = {"127.0.0.1", "localhost"}
 
@@ -81,3 +90,24 @@ async def context(browser: Browser, watch: Watch) -> AsyncIterator[BrowserContex
 async def page(context: BrowserContext) -> Page:
     """An empty tab."""
     return await context.new_page()
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A whole system with a stand-in model. No test may break it."""
+    with System(tmp_path_factory.mktemp("served")) as system:
+        system.add_memory()
+        system.add_chat(with_model(system))
+        system.start()
+        yield system
+
+
+def with_model(system: System) -> dict[str, str]:
+    """Add a stand-in model. Returns the settings of a chat service that asks it."""
+    return {"LLM_BASE_URL": add_model(system, TOKEN_MS), "LLM_API_KEY": "none", "LLM_MODEL": "scripted"}
+
+
+@pytest.fixture
+def chat(page: Page, served: System) -> ChatPage:
+    """A tab for the page of the system that no test breaks."""
+    return ChatPage(page, served.chats[0].url)

@@ -117,6 +117,7 @@ async function start(again = false) {
   const known = await whoIsIt(again);
   if (known === null) return;
   user = known;
+  text.disabled = false;
   byId("user").textContent = user.name;
   const named = decodeURIComponent(location.hash.slice(1));
   if (named && !again) {

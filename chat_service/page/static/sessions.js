@@ -63,7 +63,7 @@ export class Sessions {
     );
     const item = element("li", {}, open);
     item.dataset.session = id;
-    item.append(button("Delete", () => this.#delete(item, name, messages), { label: `Delete session: ${name}` }));
+    item.append(button("✕", () => this.#delete(item, name, messages), { label: `Delete session: ${name}` }));
     return item;
   }
 
