@@ -70,9 +70,15 @@ SESSION = "/conversations/{session}"
 SUMMARY: dict[str, object] = {"text": "In the name of {me}.", "through": 2, "epoch": "{epoch}"}
 OWNED = (200, 403, 401)
 
+STOP = "/chat/stop"
+
 ROWS = [
     *_turn("/chat/"),
     *_turn("/chat/stream"),
+    Row("a turn of the caller's own that does not run", "chat", "POST", STOP, (404, 404, 401), {}, KEY),
+    Row("Ada's turn", "chat", "POST", STOP, (404, 403, 401), {"user_id": "{ada}"}, KEY),
+    Row("who one is", "chat", "GET", "/whoami", (200, 200, 401)),
+    Row("Markdown as HTML, of nobody's data", "chat", "POST", "/render", (200, 200, 401), {"texts": ["a"]}),
     Row("the whole history", "memory", "GET", f"{SESSION}?user_id={{me}}", OWNED),
     Row("the newest messages", "memory", "GET", f"{SESSION}?last=5&user_id={{me}}", OWNED),
     Row("older messages", "memory", "GET", f"{SESSION}?before=1&user_id={{me}}", OWNED),

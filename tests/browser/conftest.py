@@ -1,8 +1,7 @@
 """A browser for the tests of the page. Each page checks that it asked no other machine and wrote no error."""
 
-import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,10 +12,8 @@ from harness.services import add_model
 from harness.system import System
 from tests.browser.chat_page import ChatPage
 
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-"""The browser that the tests drive: Debian's, or the one that the environment names."""
-
-HAS_CHROMIUM = CHROMIUM.exists()
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+"""The browser that the tests drive. In Debian it is the package chromium."""
 
 WAIT_MS = 20_000
 """How long a test waits for the page, in milliseconds. The machine may be busy."""
@@ -32,8 +29,8 @@ LOOPBACK = {"127.0.0.1", "localhost"}
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     """A running browser without a window."""
-    if not HAS_CHROMIUM:
-        pytest.skip(f"the tests of the page were NOT run: {CHROMIUM} is missing; run apt-get install chromium")
+    if CHROMIUM is None:
+        pytest.skip("the tests of the page were NOT run: there is no Chromium; run apt-get install chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser

@@ -52,7 +52,7 @@ async def test_a_second_tab_joins_the_reply(chat: ChatPage, context: BrowserCont
     """A tab that opens the session in mid-reply, and one that had it open before, get the whole reply as well."""
     await chat.enter("doubler")
     await chat.ask("Hello")
-    before, after = (ChatPage(await context.new_page(), chat.url) for _ in range(2))
+    before, after = [ChatPage(await context.new_page(), chat.url) for _ in range(2)]
     await before.tab.goto(chat.tab.url)
     await expect(before.messages).to_have_count(2)
     await chat.say(SLOW)
@@ -83,7 +83,7 @@ async def test_either_tab_may_stop(chat: ChatPage, context: BrowserContext) -> N
 
 async def test_a_lost_connection_is_taken_up_again(chat: ChatPage, context: BrowserContext, watch: Watch) -> None:
     """Without a network the page says that it keeps trying. When it is back, the whole reply is there."""
-    watch.expected = ["ERR_INTERNET_DISCONNECTED"]
+    watch.expected = ["ERR_INTERNET_DISCONNECTED", "404"]
     await chat.enter("traveller")
     await context.set_offline(True)
     await chat.say("Hello")
@@ -124,6 +124,7 @@ async def test_a_reply_stored_before_a_kill_is_shown_after_it(
     key = breaking.keys[0]
     other = ChatPage(await context.new_page(), breaking.url)
     await other.tab.goto(address)
+    await expect(other.reply).to_contain_text("word29")
     await other.until_idle()
     await other.tab.evaluate(
         "(key) => { const name = `chat.turn/returner/${location.hash.slice(1)}`;"

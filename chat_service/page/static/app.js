@@ -88,14 +88,10 @@ function view(turn) {
 }
 
 async function stop() {
-  const turn = running;
-  byId("stop").disabled = true;
   try {
-    await turn?.stop();
+    await running?.stop();
   } catch (error) {
     if (!["stopped_empty", "turn_not_running"].includes(error.code)) announce(error.message);
-  } finally {
-    byId("stop").disabled = false;
   }
 }
 
