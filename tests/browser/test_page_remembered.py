@@ -45,13 +45,13 @@ async def test_facts_are_added_changed_and_removed_one_by_one(chat: ChatPage) ->
     for text in ("Likes tea", "Has a dog"):
         await panel.get_by_label("New fact").fill(text)
         await panel.get_by_role("button", name="Add fact").click()
-        await expect(panel.get_by_label(f"Fact: {text}")).to_have_value(text)
+        await expect(panel.get_by_label(f"Fact: {text}", exact=True)).to_have_value(text)
     await expect(panel.locator("#facts li small").first).to_contain_text("Since ")
-    await panel.get_by_label("Fact: Likes tea").fill("Likes green tea")
+    await panel.get_by_label("Fact: Likes tea", exact=True).fill("Likes green tea")
     await panel.get_by_role("button", name="Change fact: Likes tea").click()
     await panel.get_by_role("button", name="Remove fact: Has a dog").click()
     await expect(panel.locator("#facts input")).to_have_count(1)
-    await expect(panel.get_by_label("Fact: Likes green tea")).to_have_value("Likes green tea")
+    await expect(panel.get_by_label("Fact: Likes green tea", exact=True)).to_have_value("Likes green tea")
 
 
 async def test_a_problem_is_said_in_the_panel(chat: ChatPage, watch: Watch) -> None:

@@ -26,7 +26,8 @@ export class TurnView {
     this.question = conversation.append({ role: "user", content: turn.text });
     this.reply = conversation.append({ role: "assistant", content: "" });
     this.body = this.reply.querySelector(".body");
-    this.reply.append(this.#tools, this.#notices);
+    this.body.before(this.#tools);
+    this.reply.append(this.#notices);
   }
 
   /** Show an empty reply: all that was said so far comes again. */
