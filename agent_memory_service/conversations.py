@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 
+import activity
 import clock
 from cursor import Cursor
 from documents import Document, Entry
@@ -17,7 +18,7 @@ from user_sessions import UserSessions
 
 FIRST_WORDS_CHARS = 80
 """Characters of the first message that the head keeps, so that a list of sessions needs no pages."""
-FIELDS_KEPT_BY_REPLACE = ("owner", "listed", "created")
+FIELDS_KEPT_BY_REPLACE = ("owner", "listed", "created", "active", "active_at")
 """Fields of a head that a replace does not change. The summary goes: its messages are replaced."""
 
 
@@ -35,11 +36,20 @@ class Conversations:
         Raises NotOwner, SessionDeleted, StoreConflict and StoreUnavailable.
         """
         entries = [{**entry.model_dump(), "turn_id": turn.turn_id} for entry in turn.entries]
+        marks: list[Document] = []
+
+        async def with_mark(fields: Document) -> Document:
+            if not activity.is_due(fields, clock.now()):
+                return fields
+            if not marks:  # one for all attempts
+                marks.append(await self._sessions.mark_active(turn.user_id, session_id, fields))
+            return {**fields, **marks[0]}
 
         async def admit(head: Head | None) -> Document:
             self._check_not_deleted(session_id, head)
             fields = head.fields if head else {}
             if head and fields.get("owner") == turn.user_id:
+                fields = await with_mark(fields)
                 return fields if head.total else {**fields, **_first_words(entries)}
             _check_owner(head, turn.user_id)
             listed = await self._sessions.add(turn.user_id, session_id)

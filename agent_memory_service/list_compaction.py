@@ -1,14 +1,15 @@
 """Compaction of the lists of sessions: a list stays cheap to read after thousands of its sessions were deleted.
 
 An entry is dead if its session has a tombstone, if another entry counts for the session, or if the session has not come
-within a day. A dead entry stays dead. This process remembers those that it meets, and writes the list anew without
-them when they are many.
+within a day. An activity mark is dead if the session has a newer one. A dead entry stays dead. This process remembers
+those that it meets, and writes the list anew without them when they are many.
 """
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
+import activity
 import clock
 from background_tasks import BackgroundTasks
 from documents import Entry
@@ -89,7 +90,14 @@ def is_dead(entry: Entry, head: Head | None, user_id: str) -> bool:
     if head is None:
         return not was_listed_lately(entry)
     owner, listed = head.fields.get("owner"), head.fields.get("listed")
-    return head.deleted or (owner is not None and (owner, listed) != (user_id, entry["turn_id"]))
+    if head.deleted or owner not in (None, user_id):
+        return True
+    if owner is None:
+        return False
+    if activity.is_mark(entry):
+        is_left = activity.named(head.fields) != entry["turn_id"] and not was_listed_lately(entry)
+        return is_left or activity.is_overtaken(entry, head.fields)
+    return listed != entry["turn_id"]
 
 
 def was_listed_lately(entry: Entry) -> bool:

@@ -13,10 +13,11 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from api import routes, serializers
 from api.dependencies import MemoryDep, StreamLimitDep
+from api.docs_pages import add_docs_pages
 from api.error_handlers import add_error_handlers
 from api.json_stream import StreamLimit
 from api.middleware import BodyLimit, RequireAppToken, TraceContext
-from api.openapi import COMMON_ERRORS, error_responses
+from api.openapi import COMMON_ERRORS, GROUPS, Group, error_responses
 from dapr_wire import SidecarTransport, connect
 from documents import Document, Entry
 from errors import BodyTooLarge, NotOwner, Overloaded, SessionDeleted, StaleCursor
@@ -77,14 +78,17 @@ async def set_conversation_history(session_id: str, history: list[Entry]) -> Non
 router = APIRouter(dependencies=[Depends(_enter_memory)])
 
 
-@router.get("/")
+@router.get("/", tags=[Group.SERVICE])
 async def root() -> dict[str, str]:
     """Say where the documentation is."""
     return {"message": "Welcome to the DACA Agent Memory Service! Access /docs for the API documentation."}
 
 
 @router.get(
-    "/memories/{user_id}", response_model=UserMemories | UserMetadata, responses=error_responses(*COMMON_ERRORS)
+    "/memories/{user_id}",
+    tags=[Group.USERS],
+    response_model=UserMemories | UserMetadata,
+    responses=error_responses(*COMMON_ERRORS),
 )
 async def get_memories(user_id: UserId, query: Annotated[MemoriesQuery, Query()]) -> UserMetadata:
     """Return a user's profile, or the default one; with `facts` also the facts."""
@@ -92,7 +96,9 @@ async def get_memories(user_id: UserId, query: Annotated[MemoriesQuery, Query()]
     return memories if query.facts else UserMetadata.model_validate(memories.model_dump())
 
 
-@router.post("/memories/{user_id}/initialize", responses=error_responses(*COMMON_ERRORS, BodyTooLarge))
+@router.post(
+    "/memories/{user_id}/initialize", tags=[Group.USERS], responses=error_responses(*COMMON_ERRORS, BodyTooLarge)
+)
 async def initialize_memories(user_id: UserId, metadata: NewProfile) -> dict[str, str | UserMetadata]:
     """Store a user's profile and overwrite the one before. The facts stay."""
     await set_user_metadata(user_id, dict(metadata))
@@ -101,6 +107,7 @@ async def initialize_memories(user_id: UserId, metadata: NewProfile) -> dict[str
 
 @router.get(
     "/conversations/{session_id}",
+    tags=[Group.SESSIONS],
     response_model=ConversationHistory | ConversationSlice,
     responses=error_responses(*COMMON_ERRORS, NotOwner, StaleCursor, SessionDeleted, Overloaded),
 )
@@ -118,7 +125,11 @@ async def get_conversation(
     return serializers.conversation(session_id, part, query.turn_id, streams)
 
 
-@router.post("/conversations/{session_id}", responses=error_responses(*COMMON_ERRORS, SessionDeleted, BodyTooLarge))
+@router.post(
+    "/conversations/{session_id}",
+    tags=[Group.SESSIONS],
+    responses=error_responses(*COMMON_ERRORS, SessionDeleted, BodyTooLarge),
+)
 async def update_conversation(session_id: SessionId, history: NewHistory) -> dict[str, str]:
     """Replace the whole history of a session. To add to it, append a turn."""
     await set_conversation_history(session_id, [dict(entry) for entry in history.history])
@@ -139,11 +150,15 @@ def create_app(settings: Settings, *, sidecar_transport: SidecarTransport | None
         description="Profiles and conversations over Dapr state: each turn once, at any length, erased completely.",
         version="1.0.0",
         lifespan=_lifespan,
+        openapi_tags=GROUPS,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.memory = Memory(settings, sidecar_transport or connect())
     app.state.stream_limit = StreamLimit()
     app.state.app_token_required = settings.app_api_token is not None
     add_error_handlers(app)
+    add_docs_pages(app)
     app.include_router(router)
     app.include_router(routes.router)
     # The middleware added last runs first.

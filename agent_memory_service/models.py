@@ -1,7 +1,7 @@
 """The bodies and parameters of the memory service's HTTP API. The tutorial's three models are among them."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
@@ -39,8 +39,10 @@ ID_PATTERN = rf"^(?:{_NOT_DOT}{_ID_CHARACTER}*|\.{_NOT_DOT}{_ID_CHARACTER}*|\.\.
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_CHARS, pattern=ID_PATTERN)]
 SessionId = Annotated[Identifier, Path(examples=["session-1"])]
 UserId = Annotated[Identifier, Path(examples=["junaid"])]
-UserIdQuery = Annotated[Identifier | None, Query(description="refuse if the session belongs to another user")]
-MessageCount = Annotated[int | None, Query(ge=1, le=MAX_PART_MESSAGES)]
+UserIdQuery = Annotated[
+    Identifier | None, Query(description="refuse if the session belongs to another user", examples=["junaid"])
+]
+MessageCount = Annotated[int | None, Query(ge=1, le=MAX_PART_MESSAGES, examples=[20])]
 Text = Annotated[str, StringConstraints(min_length=0)]
 """Text that can be stored. Any constraint makes pydantic refuse lone surrogates, which UTF-8 cannot encode."""
 Stopped = Annotated[
@@ -59,6 +61,27 @@ FactText = Annotated[
 ]
 
 
+def _example(**fields: JsonValue) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [dict(fields)]})
+
+
+WHEN = "2026-01-01T12:00:00+00:00"
+PROFILE: dict[str, JsonValue] = {"name": "Junaid", "preferred_style": "formal", "goal": "schedule tasks"}
+FACT: dict[str, JsonValue] = {
+    "fact_id": "9f86d081884c7d65",
+    "text": "Likes tea",
+    "created_at": WHEN,
+    "session_id": "session-1",
+}
+MESSAGES: list[JsonValue] = [
+    {"role": "user", "content": "Hello", "timestamp": WHEN},
+    {"role": "assistant", "content": "Hello Junaid.", "timestamp": WHEN},
+]
+TURN_MESSAGES: list[JsonValue] = [{**message, "turn_id": "turn-1"} for message in MESSAGES if isinstance(message, dict)]
+SUMMARY: dict[str, JsonValue] = {"text": "Junaid said hello and asked for the time.", "through": 2}
+"""The parts of the examples in the API's description."""
+
+
 def now() -> str:
     """Return the current time in UTC as ISO 8601, the tutorial's form."""
     return datetime.fromtimestamp(clock.now(), UTC).isoformat()
@@ -68,7 +91,8 @@ class PartQuery(BaseModel):
     """The parameter that continues a part read before."""
 
     before: Annotated[
-        Annotated[str, StringConstraints(pattern=CURSOR_PATTERN)] | None, Query(description="`before` of the last part")
+        Annotated[str, StringConstraints(pattern=CURSOR_PATTERN)] | None,
+        Query(description="`before` of the last part", examples=["9"]),
     ] = None
 
     @property
@@ -83,7 +107,9 @@ class ConversationQuery(PartQuery):
     last: MessageCount = None
     limit: MessageCount = None
     user_id: UserIdQuery = None
-    turn_id: Annotated[Identifier | None, Query(description="also return this turn, if it is remembered")] = None
+    turn_id: Annotated[
+        Identifier | None, Query(description="also return this turn, if it is remembered", examples=["turn-1"])
+    ] = None
 
     @property
     def is_whole(self) -> bool:
@@ -106,14 +132,16 @@ class SessionsQuery(PartQuery):
     """Which part of a list of sessions to read."""
 
     limit: Annotated[int, Query(ge=1, le=MAX_LISTED_SESSIONS)] = 20
-
-
-def _example(**fields: JsonValue) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"examples": [dict(fields)]})
+    order: Annotated[
+        Literal["created", "activity"],
+        Query(description="`created`: the newest first. `activity`: the one with the latest activity first."),
+    ] = "created"
 
 
 class UserMetadata(BaseModel):
     """A user's profile."""
+
+    model_config = _example(**PROFILE)
 
     name: str
     preferred_style: str
@@ -123,7 +151,7 @@ class UserMetadata(BaseModel):
 class NewProfile(UserMetadata):
     """A profile to store."""
 
-    model_config = _example(name="Junaid", preferred_style="formal", goal="schedule tasks")
+    model_config = _example(**PROFILE)
 
     name: ProfileField
     preferred_style: ProfileField
@@ -156,6 +184,8 @@ class NewEntry(ConversationEntry):
 
 class ConversationHistory(BaseModel):
     """A whole history, oldest message first."""
+
+    model_config = _example(history=MESSAGES)
 
     history: list[ConversationEntry] = []
 
@@ -196,6 +226,8 @@ class NewTurnEntry(NewEntry):
 class Fact(BaseModel):
     """A fact about a user that outlives its session; `session_id` says in which session it came."""
 
+    model_config = _example(**FACT)
+
     fact_id: str
     text: str
     created_at: str | None = None
@@ -222,11 +254,15 @@ class FactChange(BaseModel):
 class FactList(BaseModel):
     """A user's facts, oldest first."""
 
+    model_config = _example(facts=[FACT])
+
     facts: list[Fact]
 
 
 class UserMemories(UserMetadata, FactList):
     """A user's profile and facts: what a turn needs of a user, in one read."""
+
+    model_config = _example(**PROFILE, facts=[FACT])
 
 
 class NewTurn(BaseModel):
@@ -261,6 +297,10 @@ class RecordedTurn(BaseModel):
 class AppendedTurn(RecordedTurn):
     """The response to an append; `total` is the number of messages in the session."""
 
+    model_config = _example(
+        session_id="session-1", turn_id="turn-1", seq=0, entries=TURN_MESSAGES, epoch="5f9f100590d41515", total=2
+    )
+
     session_id: str
     epoch: str
     total: int
@@ -268,6 +308,8 @@ class AppendedTurn(RecordedTurn):
 
 class Summary(BaseModel):
     """A summary of the first `through` messages."""
+
+    model_config = _example(**SUMMARY)
 
     text: Annotated[str, StringConstraints(max_length=MAX_SUMMARY_CHARS)]
     through: Annotated[int, Field(ge=0, le=2**53)]
@@ -283,6 +325,16 @@ class SummaryOffer(Summary):
 
 class ConversationSlice(BaseModel):
     """A part of a history, oldest message first. `before` requests the part before it; null at the beginning."""
+
+    model_config = _example(
+        session_id="session-1",
+        history=TURN_MESSAGES,
+        total=2,
+        epoch="5f9f100590d41515",
+        summary=SUMMARY,
+        before=None,
+        turn=None,
+    )
 
     session_id: str
     history: list[Message]
@@ -304,7 +356,20 @@ class SessionInfo(BaseModel):
 
 
 class SessionPage(BaseModel):
-    """A user's sessions, the newest first. `before` requests older ones; null at the end."""
+    """A user's sessions in the requested order. `before` requests the next ones; null at the end."""
+
+    model_config = _example(
+        conversations=[
+            {
+                "session_id": "session-1",
+                "created": WHEN,
+                "last_activity": WHEN,
+                "messages": 2,
+                "first_words": "Hello",
+            }
+        ],
+        before=None,
+    )
 
     conversations: list[SessionInfo]
     before: str | None
@@ -322,6 +387,13 @@ class ExportedSession(BaseModel):
 class Export(BaseModel):
     """Everything that is stored of a user; `profile` is null if there is none."""
 
+    model_config = _example(
+        user_id="junaid",
+        profile=PROFILE,
+        facts=[FACT],
+        conversations=[{"session_id": "session-1", "created": WHEN, "summary": SUMMARY, "history": TURN_MESSAGES}],
+    )
+
     user_id: str
     profile: UserMetadata | None
     facts: list[Fact]
@@ -331,6 +403,11 @@ class Export(BaseModel):
 
 class ErrorBody(BaseModel):
     """The body of every error; `detail` says what to do next."""
+
+    model_config = _example(
+        detail="The state store does not respond. Repeat the request; repeating is always safe.",
+        code="store_unavailable",
+    )
 
     detail: str | list[dict[str, object]] = Field(
         description="what to do next; in a 422, FastAPI's list of invalid fields"

@@ -16,9 +16,10 @@ from agent.provider import Provider, choose_provider
 from agent.tools import TOOLS
 from api import user_routes
 from api.dependencies import Services
+from api.docs_pages import add_docs_pages
 from api.error_handlers import add_error_handlers
 from api.middleware import BodyLimit, IgnoreClientDisconnects, ReadLimit, ReportUnexpectedErrors, TraceContext
-from api.openapi import complete_description, describe_callback_url
+from api.openapi import complete_description, describe_callback_url, describe_groups
 from api.openapi_identity import describe_identity
 from api.page_routes import page_router
 from api.require_token import RequireToken
@@ -95,6 +96,8 @@ def create_app(
         description="A chat agent that remembers: one turn, streamed or not, over the memory service",
         version="1.0.0",
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.services = Services(
         settings,
@@ -107,12 +110,14 @@ def create_app(
     )
     _add_middleware(app, settings, identity)
     add_error_handlers(app)
-    app.include_router(page_router)
+    add_docs_pages(app)
     app.include_router(router)
     app.include_router(user_routes.router)
+    app.include_router(page_router)
     app.mount(PREFIX, PageFiles())
     complete_description(
         app,
+        describe_groups,
         partial(describe_callback_url, allowed_hosts=settings.callback_allowed_hosts),
         partial(describe_identity, is_on=identity is not None),
     )

@@ -23,8 +23,8 @@ class UserDataClient(MemoryClient):
     """What is stored of a user. Its methods raise what those of MemoryClient raise."""
 
     async def sessions(self, user_id: str, limit: int, cursor: str | None) -> SessionList:
-        """The user's sessions after `cursor`, or the first ones."""
-        query = f"limit={limit}" + (f"&before={quoted(cursor)}" if cursor else "")
+        """The user's sessions after `cursor`, or those with the latest activity."""
+        query = f"order=activity&limit={limit}" + (f"&before={quoted(cursor)}" if cursor else "")
         return parsed(await self._get(f"{_of(user_id)}/conversations?{query}"), SessionList)
 
     async def delete_session(self, session_id: str, user_id: str) -> None:

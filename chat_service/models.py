@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, JsonValue, model_validator
 
 MAX_TEXT_CHARS = 16_000
 """Longest message text, in characters. With its reply it fits into a context window and into one stored entry."""
@@ -48,6 +48,10 @@ HistoryState = Literal["saved", "pending", "not_saved", "unknown"]
 MemoryState = Literal["ok", "unavailable"]
 
 
+def _example(**fields: JsonValue) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [dict(fields)]})
+
+
 def now() -> str:
     """The current time as the API writes it: ISO 8601, UTC."""
     return datetime.now(UTC).isoformat()
@@ -66,9 +70,7 @@ class MessageMetadata(BaseModel):
 class Message(BaseModel):
     """One message of a user to the agent."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"user_id": "junaid", "text": "Hello", "tags": ["greeting"]}]}
-    )
+    model_config = _example(user_id="junaid", text="Hello", tags=["greeting"])
 
     user_id: Id | None = Field(
         default=None,
@@ -128,6 +130,20 @@ class Metadata(BaseModel):
 class Response(BaseModel):
     """The agent's reply."""
 
+    model_config = _example(
+        user_id="junaid",
+        reply="Hello Junaid, how may I help you today?",
+        metadata={
+            "timestamp": "2026-01-01T12:00:00+00:00",
+            "session_id": "session-1",
+            "history": "saved",
+            "memory": "ok",
+            "model": "offline",
+            "turn_id": "turn-1",
+            "finish": "stop",
+        },
+    )
+
     user_id: str
     reply: str
     metadata: Metadata
@@ -163,6 +179,8 @@ class StreamedToolCall(BaseModel):
 class ErrorBody(BaseModel):
     """The body of every error."""
 
+    model_config = _example(detail="The turn took too long: try again, or ask for less at once.", code="turn_timeout")
+
     detail: str
     code: str
 
@@ -178,6 +196,10 @@ class InvalidField(BaseModel):
 class InvalidRequestBody(BaseModel):
     """The body of a 422: FastAPI's list of invalid fields, or one sentence."""
 
+    model_config = _example(
+        detail=[{"loc": ["body", "text"], "msg": "Field required", "type": "missing"}], code="invalid_request"
+    )
+
     detail: list[InvalidField] | str
     code: str
 
@@ -185,11 +207,15 @@ class InvalidRequestBody(BaseModel):
 class Welcome(BaseModel):
     """The tutorial's greeting."""
 
+    model_config = _example(message="Welcome to the DACA Chat Service! Access /docs for the API documentation.")
+
     message: str
 
 
 class WhoAmI(BaseModel):
     """The user of a request. With identity off there is none: each request names its user."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"identity": "off", "user_id": None, "name": None}]})
 
     identity: Literal["on", "off"]
     user_id: str | None = None
@@ -213,10 +239,14 @@ class Texts(BaseModel):
 class Rendered(BaseModel):
     """The HTML of each text; null for a text that is too long to be rendered."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"html": ["<p><strong>Hello</strong> Junaid</p>\n"]}]})
+
     html: list[str | None]
 
 
 class Status(BaseModel):
     """The state of a healthy service."""
+
+    model_config = _example(status="ok")
 
     status: str

@@ -20,6 +20,16 @@ def _example(**fields: JsonValue) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [dict(fields)]})
 
 
+WHEN = "2026-01-01T12:00:00+00:00"
+PROFILE: dict[str, JsonValue] = {"name": "Junaid", "preferred_style": "formal", "goal": "schedule tasks"}
+FACT: dict[str, JsonValue] = {
+    "fact_id": "9f86d081884c7d65",
+    "text": "Likes tea",
+    "created_at": WHEN,
+    "session_id": "session-1",
+}
+"""The parts of the examples in the API's description."""
+
 FactText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_FACT_CHARS),
@@ -40,6 +50,11 @@ class SessionInfo(BaseModel):
 
 class SessionPage(BaseModel):
     """Some of a user's sessions, by latest activity. `before` requests the next ones; null at the end."""
+
+    model_config = _example(
+        sessions=[{"session_id": "session-1", "created_at": WHEN, "updated_at": WHEN, "messages": 2, "title": "Hello"}],
+        before=None,
+    )
 
     sessions: list[SessionInfo]
     before: str | None
@@ -72,6 +87,17 @@ class MessagePage(BaseModel):
     A session that does not exist has none.
     """
 
+    model_config = _example(
+        session_id="session-1",
+        messages=[
+            {"role": "user", "content": "Hello", "timestamp": WHEN, "turn_id": "turn-1"},
+            {"role": "assistant", "content": "Hello Junaid.", "timestamp": WHEN, "turn_id": "turn-1"},
+        ],
+        total=2,
+        before=None,
+        summary={"text": "Junaid said hello.", "through": 2},
+    )
+
     session_id: str
     messages: list[StoredMessage]
     total: int
@@ -81,6 +107,8 @@ class MessagePage(BaseModel):
 
 class UserProfile(BaseModel):
     """What the agent is told about a user in every turn."""
+
+    model_config = _example(**PROFILE)
 
     name: str
     preferred_style: str
@@ -100,6 +128,8 @@ class ProfileChange(BaseModel):
 class UserFact(BaseModel):
     """A fact about a user that outlives its session; `session_id` says in which session it came."""
 
+    model_config = _example(**FACT)
+
     fact_id: str
     text: str
     created_at: str | None
@@ -108,6 +138,8 @@ class UserFact(BaseModel):
 
 class FactsOfUser(BaseModel):
     """A user's facts, oldest first."""
+
+    model_config = _example(facts=[FACT])
 
     facts: list[UserFact]
 

@@ -74,7 +74,9 @@ MEMORY = Part(
         Room("api", (TOP, "log", "domain")),
         Room("main", (TOP, "log", "domain", "api"), names("main")),
     ),
-    pure=names("cursor documents errors fact_list keys log.page_plan log.recent_ids log.repeat_window store_traits"),
+    pure=names(
+        "activity cursor documents errors fact_list keys log.page_plan log.recent_ids log.repeat_window store_traits"
+    ),
     wire=names("dapr_wire"),
     without=names("tests"),
 )

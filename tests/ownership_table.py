@@ -10,10 +10,10 @@ Target = Literal["chat", "memory"]
 class Row:
     """One kind of request, and the statuses that Ada, to whom the session belongs, Bob, and an unknown caller get.
 
-    `path` and `body` may hold names in braces: session and its epoch, derived (the session of Ada's key), ada and bob
-    (user ids), and me (the caller's user id). To the chat service the callers show their tokens. To the memory service,
-    which is called as the chat service calls it, `me` is the user in whose name the chat service calls; the unknown
-    caller has no APP_API_TOKEN.
+    `path` and `body` may hold names in braces: session and its epoch, derived (the session of Ada's key), fact (a fact
+    of Ada's), ada and bob (user ids), and me (the caller's user id). To the chat service the callers show their tokens.
+    To the memory service, which is called as the chat service calls it, `me` is the user in whose name the chat service
+    calls; the unknown caller has no APP_API_TOKEN.
     """
 
     what: str
@@ -32,9 +32,13 @@ class Row:
     @property
     def route(self) -> str:
         """The path as OpenAPI writes it."""
-        return self.path.partition("?")[0].replace("{session}", "{session_id}").replace("{me}", "{user_id}")
+        path = self.path.partition("?")[0]
+        for name, parameter in _PARAMETERS.items():
+            path = path.replace(f"{{{name}}}", f"{{{parameter}}}")
+        return path
 
 
+_PARAMETERS = {"session": "session_id", "derived": "session_id", "me": "user_id", "ada": "user_id", "fact": "fact_id"}
 KEY = {"Idempotency-Key": "the-key"}
 TEXT = "Hello"
 
@@ -66,6 +70,11 @@ def _append(turn_id: str) -> dict[str, object]:
     return {"turn_id": turn_id, "user_id": "{me}", "entries": [{"role": "user", "content": "in the name of {me}"}]}
 
 
+def _of_ada(what: str, method: str, path: str, ada: int = 200, **body: object) -> Row:
+    """A request for something of Ada's, in the path."""
+    return Row(what, "chat", method, f"/users/{{ada}}{path}", (ada, 403, 401), body or None)
+
+
 SESSION = "/conversations/{session}"
 SUMMARY: dict[str, object] = {"text": "In the name of {me}.", "through": 2, "epoch": "{epoch}"}
 OWNED = (200, 403, 401)
@@ -79,6 +88,17 @@ ROWS = [
     Row("Ada's turn", "chat", "POST", STOP, (404, 403, 401), {"user_id": "{ada}"}, KEY),
     Row("who one is", "chat", "GET", "/whoami", (200, 200, 401)),
     Row("Markdown as HTML, of nobody's data", "chat", "POST", "/render", (200, 200, 401), {"texts": ["a"]}),
+    _of_ada("Ada's sessions", "GET", "/sessions"),
+    Row("the messages of Ada's session", "chat", "GET", "/sessions/{session}/messages", OWNED),
+    Row("the messages of her session, as Ada", "chat", "GET", "/sessions/{session}/messages?user_id={ada}", OWNED),
+    Row("the messages of the session of Ada's key", "chat", "GET", "/sessions/{derived}/messages", OWNED),
+    _of_ada("Ada's profile", "GET", "/profile"),
+    _of_ada("change Ada's profile", "PATCH", "/profile", goal="secret goal"),
+    _of_ada("Ada's facts", "GET", "/facts"),
+    _of_ada("a new fact about Ada", "POST", "/facts", 201, text="secret fact"),
+    _of_ada("correct a fact about Ada", "PATCH", "/facts/{fact}", text="secret correction"),
+    _of_ada("forget a fact about Ada", "DELETE", "/facts/{fact}", 204),
+    _of_ada("Ada's export", "GET", "/export"),
     Row("the whole history", "memory", "GET", f"{SESSION}?user_id={{me}}", OWNED),
     Row("the newest messages", "memory", "GET", f"{SESSION}?last=5&user_id={{me}}", OWNED),
     Row("older messages", "memory", "GET", f"{SESSION}?before=1&user_id={{me}}", OWNED),
@@ -87,5 +107,7 @@ ROWS = [
     Row("a turn that Ada has stored", "memory", "POST", f"{SESSION}/turns", OWNED, _append("turn-1")),
     Row("a summary", "memory", "PUT", f"{SESSION}/summary?user_id={{me}}", OWNED, SUMMARY),
     Row("delete the session", "memory", "DELETE", f"{SESSION}?user_id={{me}}", (204, 403, 401)),
+    Row("delete the session of Ada's key", "chat", "DELETE", "/sessions/{derived}", (204, 403, 401)),
+    _of_ada("erase Ada", "DELETE", "", 204),
 ]
-"""In this order: the last row deletes the session."""
+"""In this order: the last rows delete the session and the user."""

@@ -13,7 +13,7 @@ from harness.environment import clean_environment
 from harness.openid_issuer import DISCOVERY_PATH, JWKS_PATH, OpenIdIssuer
 from harness.paths import ROOT
 from harness.system import System, running
-from tests.calls import client, entries, history, until
+from tests.calls import client, entries, until
 from tests.ownership_table import KEY, ROWS, TEXT, Row
 
 pytestmark = pytest.mark.slow
@@ -76,7 +76,10 @@ class Stage:
         appended = await self.http.post(url, json=turn)
         assert appended.status_code == 201
         epoch = appended.json()["epoch"]
-        self.names = {"session": self.session, "epoch": epoch, "derived": derived, "ada": ada, "bob": bob}
+        facts = f"{self.system.memory}/memories/{ada}/facts"
+        fact = (await self.http.post(facts, json={"text": "Ada's secret fact"})).json()["fact_id"]
+        ids = {"session": self.session, "derived": derived, "fact": fact}
+        self.names = {**ids, "epoch": epoch, "ada": ada, "bob": bob}
 
     async def statuses(self, row: Row) -> tuple[int, ...]:
         """What Ada, Bob and an unknown caller get, Ada last: a row may delete the session."""
@@ -89,10 +92,11 @@ class Stage:
             assert _reply_id(ada.text) != _reply_id(bob.text)
         return ada.status_code, bob.status_code, nobody.status_code
 
-    async def contents(self) -> list[list[str]]:
-        """All messages of both sessions."""
-        memory = self.system.memory
-        return [await history(self.http, memory, self.names[name]) for name in ("session", "derived")]
+    async def contents(self) -> list[str]:
+        """All messages of both sessions, and what is stored of Ada besides."""
+        paths = [f"conversations/{self.names[name]}" for name in ("session", "derived")]
+        paths.append(f"memories/{self.names['ada']}?facts=true")
+        return [(await self.http.get(f"{self.system.memory}/{path}")).text for path in paths]
 
     async def _try(self, row: Row, caller: str) -> httpx.Response:
         names = {**self.names, "me": self.names.get(caller, self.names["ada"])}
@@ -151,7 +155,9 @@ async def test_memory_service_is_closed_to_others(guarded: System) -> None:
         described = (await http.get(f"{guarded.memory}/openapi.json")).json()["paths"]
         for path, operations in described.items():
             for method in operations:
-                response = await http.request(method, url + path.format(session_id="s", user_id="u"), json={})
+                response = await http.request(
+                    method, url + path.format(session_id="s", user_id="u", fact_id="f"), json={}
+                )
                 assert response.status_code == (200 if path.startswith("/health/") else 401), path
     assert "APP_API_TOKEN" not in guarded.chats[0].app.tail()
 

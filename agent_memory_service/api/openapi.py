@@ -1,6 +1,7 @@
 """What the OpenAPI description says about the responses of a route."""
 
 from collections import defaultdict
+from enum import StrEnum
 from typing import Any
 
 from errors import (
@@ -17,6 +18,24 @@ from models import AppendedTurn, ErrorBody, Fact
 
 Responses = dict[int | str, dict[str, Any]]
 """FastAPI's own type of `responses=`."""
+
+
+class Group(StrEnum):
+    """The groups of routes."""
+
+    USERS = "Users"
+    FACTS = "Facts"
+    SESSIONS = "Sessions"
+    SERVICE = "Service"
+
+
+GROUPS = [
+    {"name": Group.USERS, "description": "Profiles, and everything that is stored of a user: export and erase."},
+    {"name": Group.FACTS, "description": "Short sentences about a user that outlive a session."},
+    {"name": Group.SESSIONS, "description": "Conversations: read in parts, appended once, deleted."},
+    {"name": Group.SERVICE, "description": "Whether the service works."},
+]
+"""What the description says about each group, in this order."""
 
 COMMON_ERRORS = (
     Unauthorized,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+import activity
 import clock
 import list_compaction
 from log import page_plan
@@ -22,6 +23,8 @@ TINY_PAGE_ENTRIES = 2
 """Entries of a page: few, so that almost every append seals a page."""
 TINY_HEAD_MIN_ENTRIES = 3
 """Entries that stay in a head: the longest turn of the simulations has as many."""
+SHORT_ACTIVITY_SECONDS = 4.0
+"""Age of an activity mark after which a turn adds another one: more than the deadline of a turn, as in the service."""
 
 settings.register_profile(
     "quick", derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck), max_examples=15
@@ -39,11 +42,12 @@ def virtual_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def tiny_pages() -> Iterator[int]:
-    """Pages of two entries, and three entries that stay in the head. Gives the entries of a page."""
+    """Pages of two entries, three entries that stay in the head, activity marks soon. Gives the entries of a page."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page_plan, "PAGE_ENTRIES", TINY_PAGE_ENTRIES)
         patch.setattr(page_plan, "HEAD_MIN_ENTRIES", TINY_HEAD_MIN_ENTRIES)
         patch.setattr(list_compaction, "COMPACT_AFTER", 1)
+        patch.setattr(activity, "ACTIVITY_SECONDS", SHORT_ACTIVITY_SECONDS)
         yield TINY_PAGE_ENTRIES
 
 

@@ -23,8 +23,11 @@ class Simulate:
         *programs: Sequence[Operation],
         before: Sequence[Operation] = (),
         seeds: Mapping[str, JSON] | None = None,
+        pause_seconds: float = 0.0,
     ) -> Simulation:
-        simulation = Simulation(programs, before, seeds, replicas=len(programs), kind=self._kind)
+        simulation = Simulation(
+            programs, before, seeds, replicas=len(programs), kind=self._kind, pause_seconds=pause_seconds
+        )
         self._started.append(simulation)
         return simulation
 

@@ -58,8 +58,12 @@ class Simulation:
         replicas: int = 2,
         kind: StoreKind = REDIS,
         lands_within_seconds: float = LANDS_WITHIN_SECONDS,
+        pause_seconds: float = 0.0,
     ) -> None:
-        """`seeds` are in the store first, by key; the operations of `before` end before the clients begin."""
+        """`seeds` are in the store first, by key; the operations of `before` end before the clients begin.
+
+        `pause_seconds` pass between them.
+        """
         self.lands_within_seconds = lands_within_seconds
         self.page = page_plan.PAGE_ENTRIES
         self.loop = VirtualLoop(stepped=True)
@@ -74,6 +78,7 @@ class Simulation:
             self.dapr.seed(key, value)
         for operation in before:
             self.request(operation)
+        self.wait(pause_seconds)
         self.clients = [
             self.loop.create_task(self._client(number, ops), name=f"client {number}")
             for number, ops in enumerate(programs)

@@ -14,7 +14,7 @@ from tests.read_workload import Read, ReadBack
 from tests.simulation import Simulation
 from tests.store_checks import check_store
 from tests.store_kinds import StoreKind
-from tests.user_workload import ChangeGoal, Erase, Forget, ListSessions, Remember
+from tests.user_workload import ChangeGoal, Erase, Forget, ListByActivity, ListSessions, Remember
 from tests.verdict import judge
 from tests.workload import Append, Delete, Operation, Replace, Summarize
 
@@ -37,12 +37,16 @@ OPERATIONS: st.SearchStrategy[Operation] = st.one_of(
     st.builds(ReadBack, SESSIONS),
     st.builds(Erase, SESSIONS, USERS),
     st.builds(ListSessions, SESSIONS, USERS),
+    st.builds(ListByActivity, SESSIONS, USERS),
     st.builds(ChangeGoal, SESSIONS, USERS),
     st.builds(Remember, SESSIONS, FACTS, USERS, st.booleans()),
     st.builds(Forget, SESSIONS, FACTS, USERS),
 )
 LONG_SESSION = st.integers(0, 4).map(lambda turns: [Append("s", turn, size=2) for turn in "abcd"[:turns]])
 LONG_LIST = st.integers(5, 7).map(lambda sessions: [Append(session, "a") for session in "zyxwvus"[:sessions]])
+PAUSE_SECONDS = 5.0
+"""Pause after the filling: the next turn of each session marks it as active."""
+LISTINGS = (ListSessions, ListByActivity)
 FILLING = st.one_of(LONG_SESSION, LONG_LIST)
 PROGRAMS = st.lists(st.lists(OPERATIONS, min_size=1, max_size=3), min_size=2, max_size=4)
 LET, BEGIN, FAULT, CRASH, LAND, TICK, PASS = "let", "begin", "fault", "crash", "land", "tick", "pass"
@@ -89,7 +93,7 @@ def run(
     lateness: float = 1.0,
 ) -> None:
     """Play the moves, then let nobody ask for anything: the due list alone must clean the store."""
-    simulation = Simulation(programs, filling, kind=kind, lands_within_seconds=lateness)
+    simulation = Simulation(programs, filling, kind=kind, lands_within_seconds=lateness, pause_seconds=PAUSE_SECONDS)
     try:
         play(simulation, moves)
         judge(simulation)
@@ -97,6 +101,9 @@ def run(
             check_store(simulation.dapr, simulation.page)
             assert all(record.error is None or record.error.status != 503 for record in simulation.records.values())
         simulation.finish_what_is_due()
+        for user in "uv":
+            by_age, by_activity = [simulation.request(listing("s", user)).result for listing in LISTINGS]
+            assert sorted(by_age) == sorted(by_activity), f"{user}: {by_age} {by_activity}"  # type: ignore[call-overload]
         judge(simulation)
         check_store(simulation.dapr, simulation.page, nothing_is_due=True)
     finally:

@@ -8,6 +8,7 @@ from documents import Document
 from errors import NotOwner, ServiceError, SessionDeleted
 from memory import Memory
 from tests.history_oracle import Texts, View
+from user_sessions import Order
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,30 @@ class ListSessions:
         times = result.count(self.session)
         theirs = [state.live and state.owner == self.user for state in states]
         return (times == 0 and not all(theirs)) or (times == 1 and any(theirs))
+
+    def refusal_agrees(self, error: ServiceError, state: View) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class ListByActivity:
+    """List a user's sessions by activity, all in one part."""
+
+    session: str
+    user: str = "u"
+
+    async def run(self, memory: Memory) -> list[str]:
+        page = await memory.sessions.part(self.user, None, 100, Order.ACTIVITY)
+        return [] if page is None else [item.session_id for item in page.sessions]
+
+    def may(self, before: View, after: View) -> bool:
+        return False
+
+    def agrees(self, result: object, states: Sequence[View]) -> bool:
+        """No session is listed twice, and none that is not the user's. One that is being marked may be missing."""
+        assert isinstance(result, list)
+        times = result.count(self.session)
+        return times == 0 or (times == 1 and any(state.live and state.owner == self.user for state in states))
 
     def refusal_agrees(self, error: ServiceError, state: View) -> bool:
         return False

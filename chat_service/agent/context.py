@@ -2,14 +2,30 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from agents import TResponseInputItem
 
-from agent.prompts import chat_instructions
+from agent.prompts import MAX_FACTS_CHARS, chat_instructions
 from memory_models import Conversation, ConversationEntry, Profile
 
 WINDOW_MESSAGES = 20
 """Largest number of earlier messages given verbatim. The memory service's head holds at least that many."""
+FACTS_SHARE = 4
+"""Part of the budget for messages that facts may have on top of it, so that a small model gets few of them."""
+
+
+class ToolMemory(Protocol):
+    """The memory that the tools of one turn may change. Each method returns a sentence for the model."""
+
+    async def remember(self, fact: str) -> str:
+        """Store a fact about the user."""
+
+    async def forget(self, fact: str) -> str:
+        """Remove a fact."""
+
+    async def change_profile(self, field: str, value: str) -> str:
+        """Change one field of the profile."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +34,7 @@ class RunContext:
 
     user_id: str
     instructions: str
+    memory: ToolMemory
 
 
 @dataclass(frozen=True)
@@ -30,13 +47,14 @@ class ModelInput:
 
 
 def model_input(profile: Profile, conversation: Conversation | None, text: str, budget_chars: int) -> ModelInput:
-    """Instructions from profile and summary, then the newest whole turns verbatim, then `text`."""
+    """Instructions from profile, facts and summary, then the newest whole turns verbatim, then `text`."""
+    facts_chars = min(MAX_FACTS_CHARS, budget_chars // FACTS_SHARE)
     if conversation is None:
-        return ModelInput(chat_instructions(profile, None), [_as_message("user", text)], 0)
+        return ModelInput(chat_instructions(profile, None, facts_chars), [_as_message("user", text)], 0)
     kept = window(conversation, budget_chars)
     summary = conversation.summary
     return ModelInput(
-        chat_instructions(profile, summary.text if summary else None),
+        chat_instructions(profile, summary.text if summary else None, facts_chars),
         [*(_as_message(entry.role, entry.content) for entry in kept), _as_message("user", text)],
         max(0, conversation.length - len(kept) - conversation.summarized),
     )

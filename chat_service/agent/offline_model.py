@@ -1,5 +1,6 @@
 """The offline model: it runs the whole system without a key. It is deterministic and admits what it is."""
 
+import json
 import re
 from collections.abc import AsyncIterator
 from itertools import count
@@ -19,7 +20,7 @@ from openai.types.responses import (
 )
 from openai.types.responses.response_prompt_param import ResponsePromptParam
 
-from agent.offline_replies import TIME_TOOL, OfflineInput, reply_to
+from agent.offline_replies import TIME_TOOL, OfflineCall, OfflineInput, reply_to
 from llm.run_record import note_reply
 from memory_models import ConversationEntry
 
@@ -30,7 +31,10 @@ _PIECE = re.compile(r"\S+\s*|\s+")
 
 
 class OfflineModel(Model):
-    """Answers the tutorial's dialogues from its input only. To any other message it replies what it can do."""
+    """Answers the tutorial's dialogues from its input only, and does what it is told to remember or forget.
+
+    To ordinary sentences it has fixed replies that say what it is, to any other message it replies what it can do.
+    """
 
     async def get_response(
         self,
@@ -86,12 +90,16 @@ def _output(
     instructions: str | None, given: str | list[TResponseInputItem], tools: list[Tool]
 ) -> ResponseOutputMessage | ResponseFunctionToolCall:
     note_reply("stop")
-    text = reply_to(instructions, _offline_input(given), [tool.name for tool in tools])
-    if text is None:
+    reply = reply_to(instructions, _offline_input(given), [tool.name for tool in tools])
+    if isinstance(reply, OfflineCall):
         return ResponseFunctionToolCall(
-            type="function_call", id=OFFLINE, call_id=f"call_{uuid4().hex}", name=TIME_TOOL, arguments="{}"
+            type="function_call",
+            id=OFFLINE,
+            call_id=f"call_{uuid4().hex}",
+            name=reply.tool,
+            arguments=json.dumps(dict(reply.arguments)),
         )
-    content = ResponseOutputText(type="output_text", text=text, annotations=[], logprobs=[])
+    content = ResponseOutputText(type="output_text", text=reply, annotations=[], logprobs=[])
     return ResponseOutputMessage(id=OFFLINE, type="message", role="assistant", status="completed", content=[content])
 
 
@@ -100,13 +108,15 @@ def _offline_input(given: str | list[TResponseInputItem]) -> OfflineInput:
     if isinstance(given, str):
         return OfflineInput([ConversationEntry(role="user", content=given)], None)
     messages = []
-    tool_output = None
+    tool, tool_output = TIME_TOOL, None
     for item in given:
         role, content = item.get("role"), item.get("content")
         if isinstance(role, str) and isinstance(content, str):
             messages.append(ConversationEntry(role=role, content=content))
+        if item.get("type") == "function_call":
+            tool = str(item.get("name"))
         tool_output = str(item.get("output")) if item.get("type") == "function_call_output" else None
-    return OfflineInput(messages, tool_output)
+    return OfflineInput(messages, tool_output, tool)
 
 
 def _text_of(output: TResponseOutputItem) -> str:

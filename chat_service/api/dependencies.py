@@ -80,6 +80,10 @@ IdempotencyKey = Annotated[
         max_length=MAX_KEY_CHARS,
         description="The same key gives the same reply, however often the request is sent: once its turn is saved, "
         "for as long as it is among the session's last 128 turns.",
+        openapi_examples={
+            "none": {"summary": "without a key", "value": ""},
+            "key": {"summary": "a new UUID for each message", "value": "0b5e8f6c-6a1e-4d43-9d3c-2f1f0a7c9b11"},
+        },
     ),
 ]
 

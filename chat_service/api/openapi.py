@@ -41,7 +41,12 @@ def turn_callback(route: str) -> list[BaseRoute]:
     """The callback of the route with this name."""
     router = APIRouter()
 
-    @router.post("{$request.body#/callback_url}", status_code=204, operation_id=f"{route}_turn_event")
+    @router.post(
+        "{$request.body#/callback_url}",
+        status_code=204,
+        operation_id=f"{route}_turn_event",
+        responses={"default": {"description": "Any status but 2xx: sent again, up to a number of attempts"}},
+    )
     async def turn_event(body: TurnEvent) -> None:
         """Sent once the outcome of the turn's save is known, to each request that ran or joined the turn. Signed as
         Standard Webhooks specifies; retried until a response is 2xx, for a limited number of attempts.
@@ -51,6 +56,32 @@ def turn_callback(route: str) -> list[BaseRoute]:
         """
 
     return router.routes
+
+
+GROUPS = [
+    {"name": "Chat", "description": "Send a message, get the agent's reply."},
+    {"name": "Sessions", "description": "A user's sessions and their messages."},
+    {"name": "Memory", "description": "What is remembered of a user: profile, facts, export, erase."},
+    {"name": "Page", "description": "What the chat page asks beside the other routes."},
+    {"name": "Service", "description": "Whether the service works."},
+]
+"""The groups of routes, in this order."""
+_GROUP_BY_PATH = (
+    ("/chat/", "Chat"),
+    ("/sessions", "Sessions"),
+    ("/users/", "Memory"),
+    ("/whoami", "Page"),
+    ("/render", "Page"),
+)
+
+
+def describe_groups(description: dict[str, Any]) -> None:
+    """Put each route into its group, by its path."""
+    description["tags"] = GROUPS
+    for path, operations in description["paths"].items():
+        group = next((group for part, group in _GROUP_BY_PATH if part in path), "Service")
+        for operation in operations.values():
+            operation["tags"] = [group]
 
 
 def complete_description(app: FastAPI, *completions: Callable[[dict[str, Any]], None]) -> None:

@@ -1,8 +1,6 @@
 """The routes of the chat page. Programs get JSON from `/` as in the tutorial."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
@@ -23,9 +21,9 @@ page_router = APIRouter()
 @page_router.get(
     "/", response_model=Welcome, responses={200: {"content": {"text/html": {}}, "description": "Greeting or page"}}
 )
-async def root(accept: Annotated[str, Header()] = "*/*") -> Response:
+async def root(request: Request) -> Response:
     """Greet. A browser, which prefers `text/html`, gets the chat page."""
-    if prefers_html(accept):
+    if prefers_html(request.headers.get("accept", "*/*")):
         return index()
     return JSONResponse(Welcome(message=WELCOME).model_dump(), headers={"Vary": "Accept"})
 

@@ -8,7 +8,11 @@ from identity.authentication import Identity
 from page.files import PREFIX
 
 OPEN_PATHS = frozenset(
-    {"/", "/health/live", "/health/ready", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
+    {
+        *("/", "/health/live", "/health/ready", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"),
+        *(f"/docs/assets/{name}" for name in ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js")),
+        "/docs/assets/favicon.png",
+    }
 )
 """The only paths that need no token, beside the files of the page. None of them gives or takes a person's data."""
 USER_STATE = "user"

@@ -68,12 +68,16 @@ EXPORTED: Responses = {
 
 UserId = Annotated[
     Id,
-    Path(description="The user. With identity on it is the token's user, or `me`; any other gets 403."),
+    Path(
+        description="The user. With identity on it is the token's user, or `me`; any other gets 403.",
+        examples=["junaid"],
+    ),
 ]
-SessionId = Annotated[Id, Path(description="The session.")]
-FactId = Annotated[Id, Path(description="The fact's id, as the list of facts has it.")]
+SessionId = Annotated[Id, Path(description="The session.", examples=["session-1"])]
+FactId = Annotated[Id, Path(description="The fact's id, as the list of facts has it.", examples=["9f86d081884c7d65"])]
 Before = Annotated[
-    str | None, Query(pattern=r"^[0-9]{1,15}(-[0-9a-f]{1,32})?$", description="`before` of the last page")
+    str | None,
+    Query(pattern=r"^[0-9]{1,15}(-[0-9a-f]{1,32})?$", description="`before` of the last page", examples=["9"]),
 ]
 
 
@@ -90,7 +94,9 @@ UserInPath = Annotated[User, Depends(_user_in_path)]
 async def _session_owner(
     session_id: SessionId,
     token_user: TokenUser,
-    user_id: Annotated[Id | None, Query(description="The user. With identity on it can be left out.")] = None,
+    user_id: Annotated[
+        Id | None, Query(description="The user. With identity on it can be left out.", examples=["junaid"])
+    ] = None,
 ) -> User:
     """The user in whose name a session is read or deleted. Raises NotOwner if its id is reserved for another user."""
     user = requested_user(token_user, user_id, "query", "user_id")

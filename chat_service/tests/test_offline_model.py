@@ -7,14 +7,22 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from agent.offline_replies import CAPABILITIES, MAX_OFFLINE_SUMMARY_CHARS, OfflineInput, reply_to
+from agent.offline_replies import (
+    CAPABILITIES,
+    MAX_OFFLINE_SUMMARY_CHARS,
+    OFFLINE_NOTE,
+    OfflineCall,
+    OfflineInput,
+    reply_to,
+)
 from agent.prompts import SUMMARY_INSTRUCTIONS, chat_instructions, summary_task
 from main import create_app
-from memory_models import ConversationEntry, Profile
+from memory_models import ConversationEntry, Fact, Profile
 from settings import Settings
-from tests.scripted_memory import ScriptedMemory
+from tests.scripted_memory import ScriptedMemory, sidecar_failure
 
 JUNAID = Profile(name="Junaid", preferred_style="formal", goal="schedule tasks")
+TOOLS = ["get_current_time", "remember", "forget", "change_profile"]
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
 
 
@@ -33,10 +41,10 @@ def app(memory: ScriptedMemory) -> FastAPI:
     )
 
 
-def said(*texts: str, instructions: str = chat_instructions(JUNAID, None)) -> str | None:
+def said(*texts: str, instructions: str = chat_instructions(JUNAID, None)) -> str | OfflineCall:
     """The model's reply to the last of these texts, which are the user's and its own alternately."""
     messages = [ConversationEntry(role=("user", "assistant")[it % 2], content=text) for it, text in enumerate(texts)]
-    return reply_to(instructions, OfflineInput(messages, None), ["get_current_time"])
+    return reply_to(instructions, OfflineInput(messages, None), TOOLS)
 
 
 @pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])
@@ -89,7 +97,7 @@ def test_greets_in_the_preferred_style(style: str, greeting: str) -> None:
 @pytest.mark.parametrize("question", ["What time is it?", "what's the time", "Tell me the current time please"])
 def test_time_comes_from_the_tool(question: str) -> None:
     """A question for the time calls the tool."""
-    assert said(question) is None
+    assert said(question) == OfflineCall("get_current_time")
 
 
 def test_without_the_tool_there_is_no_time() -> None:
@@ -111,13 +119,13 @@ def test_without_the_tool_there_is_no_time() -> None:
 )
 def test_lists_the_last_messages(texts: list[str], reply: str) -> None:
     """The user's messages are listed without the current one."""
-    assert (said(*texts) or "").startswith(reply)
+    assert str(said(*texts)).startswith(reply)
 
 
 def test_says_that_the_conversation_has_begun() -> None:
     """In a new session it says that the conversation has just begun."""
     reply = said("What have we talked about and what do you know about me?")
-    assert (reply or "").startswith("We have just begun our conversation. I know your name is Junaid")
+    assert str(reply).startswith("We have just begun our conversation. I know your name is Junaid")
 
 
 def test_uses_the_summary() -> None:
@@ -132,6 +140,60 @@ def test_other_messages_get_its_capabilities(text: str) -> None:
     assert said(text) == CAPABILITIES
 
 
+@pytest.mark.parametrize(
+    ("text", "call"),
+    [
+        ("Remember that I like tea", OfflineCall("remember", {"fact": "I like tea"})),
+        ("please remember: I have two cats", OfflineCall("remember", {"fact": "I have two cats"})),
+        ("Forget the tea.", OfflineCall("forget", {"fact": "tea"})),
+        ("forget that I like tea", OfflineCall("forget", {"fact": "I like tea"})),
+        ("Call me Jo!", OfflineCall("change_profile", {"field": "name", "value": "Jo"})),
+        ("My goal is to learn Dapr.", OfflineCall("change_profile", {"field": "goal", "value": "learn Dapr"})),
+        ("I prefer a formal style", OfflineCall("change_profile", {"field": "preferred_style", "value": "formal"})),
+    ],
+)
+def test_does_what_it_is_told_to_remember(text: str, call: OfflineCall) -> None:
+    """It calls the tools of memory with the user's words. Without the tool it calls nothing."""
+    assert said(text) == call
+    given = OfflineInput([ConversationEntry(role="user", content=text)], None)
+    assert isinstance(reply_to(chat_instructions(JUNAID, None), given, []), str)
+
+
+@pytest.mark.parametrize("question", ["What do you remember about me?", "Do you remember me?", "What is my name?"])
+def test_question_for_what_is_known_changes_nothing(question: str) -> None:
+    """It tells what it knows, with the facts."""
+    profile = JUNAID.model_copy(update={"facts": [Fact(fact_id="1", text="I like tea")]})
+    reply = str(said(question, instructions=chat_instructions(profile, None)))
+    assert reply.startswith("I know your name is Junaid")
+    assert reply.endswith('I remember: "I like tea".')
+
+
+@pytest.mark.parametrize("text", ["Thanks!", "How are you?", "I like tea", "Bye", "ok", "Who are you?"])
+def test_ordinary_sentence_gets_a_reply_that_says_what_it_is(text: str) -> None:
+    """The reply is not mute, and it says that the model is offline."""
+    reply = str(said(text))
+    assert reply != CAPABILITIES
+    assert reply.endswith(OFFLINE_NOTE)
+
+
+@pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])
+async def test_remembers_across_sessions(client: httpx.AsyncClient, memory: ScriptedMemory, path: str) -> None:
+    """What it is told in one session it knows in another, until it is told to forget it."""
+
+    async def say(text: str, session: str) -> str:
+        body = {"user_id": "junaid", "text": text, "metadata": {"session_id": session}}
+        await client.post(path, json=body)
+        return str(memory.sessions[session].entries[-1]["content"])
+
+    assert (await say("Remember that I like tea", "s1")).startswith("Remembered: I like tea.")
+    assert memory.facts["junaid"][0]["session_id"] == "s1"
+    assert 'I remember: "I like tea".' in await say("What do you know about me?", "s2")
+    assert (await say("Forget the tea", "s2")).startswith("Forgotten: I like tea.")
+    assert "no other information" in await say("What do you know about me?", "s2")
+    memory.respond_always(sidecar_failure(), "remember")
+    assert (await say("Remember that I like tea", "s2")).startswith("Not saved: the memory does not work now.")
+
+
 def test_summary_keeps_what_was_written() -> None:
     """The summary holds the earlier summary and what the user wrote since, within its length limit."""
     messages = [
@@ -140,10 +202,10 @@ def test_summary_keeps_what_was_written() -> None:
     ]
     first = said(summary_task(None, messages), instructions=SUMMARY_INSTRUCTIONS)
     assert first == 'The user wrote: "Plan a trip".'
-    second = said(summary_task(first, messages), instructions=SUMMARY_INSTRUCTIONS)
+    second = said(summary_task(str(first), messages), instructions=SUMMARY_INSTRUCTIONS)
     assert second == 'The user wrote: "Plan a trip"; "Plan a trip".'
     many = [ConversationEntry(role="user", content=f"note {number} " + "x" * 100) for number in range(50)]
-    long = said(summary_task(second, many), instructions=SUMMARY_INSTRUCTIONS) or ""
+    long = str(said(summary_task(str(second), many), instructions=SUMMARY_INSTRUCTIONS))
     assert len(long) < MAX_OFFLINE_SUMMARY_CHARS + 50
     assert "note 49" in long
 

@@ -1,9 +1,11 @@
 """The OpenAPI description matches the service."""
 
 import re
+from collections.abc import Iterator
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from pydantic import SecretStr
 
 from main import create_app
@@ -72,3 +74,70 @@ async def test_key_says_how_long_it_holds(client: httpx.AsyncClient) -> None:
     """The description of Idempotency-Key states for how many turns it holds."""
     schema = (await client.get("/openapi.json")).text
     assert "among the session's last 128 turns" in schema
+
+
+async def test_no_reference_dangles(client: httpx.AsyncClient) -> None:
+    """Every `$ref` of the description, the callbacks' included, leads to something."""
+    described = (await client.get("/openapi.json")).json()
+    references = list(_references(described))
+    assert len(references) > 50
+    assert [reference for reference in references if not _is_there(described, reference)] == []
+
+
+async def test_everything_has_an_example_and_a_group(client: httpx.AsyncClient) -> None:
+    """Each parameter, body and JSON response has an example, and each route is in a group that is described."""
+    described = (await client.get("/openapi.json")).json()
+    groups = {group["name"] for group in described["tags"]}
+    schemas = described["components"]["schemas"]
+    lacking = []
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            assert set(operation["tags"]) <= groups
+            lacking += [
+                f"{method} {path} {parameter['name']}"
+                for parameter in operation.get("parameters", [])
+                if not (
+                    parameter.get("examples") or "default" in parameter["schema"] or parameter["schema"].get("examples")
+                )
+            ]
+            contents = [operation.get("requestBody", {}), *operation["responses"].values()]
+            for content in contents:
+                schema = content.get("content", {}).get("application/json", {}).get("schema", {})
+                if "$ref" in schema and not schemas[schema["$ref"].rpartition("/")[2]].get("examples"):
+                    lacking.append(f"{method} {path} {schema['$ref']}")
+    assert lacking == []
+
+
+@pytest.mark.parametrize(("path", "script"), [("/docs", "swagger-ui-bundle.js"), ("/redoc", "redoc.standalone.js")])
+@pytest.mark.parametrize("prefix", ["", "/prefix"])
+async def test_pages_need_no_internet(app: FastAPI, path: str, script: str, prefix: str) -> None:
+    """Scripts, styles and the icon come from this service, also behind a prefix; a browser may ask no other host."""
+    transport = httpx.ASGITransport(app, root_path=prefix)
+    async with httpx.AsyncClient(transport=transport, base_url="http://chat.test") as client:
+        page = await client.get(prefix + path)
+        loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+        assert f"{prefix}/docs/assets/{script}" in loaded
+        assert [url for url in loaded if not url.startswith(f"{prefix}/docs/assets/")] == []
+        for url in loaded:
+            assert (await client.get(url)).status_code == 200
+        assert "default-src 'none'; connect-src 'self'; img-src 'self' data:" in page.headers["content-security-policy"]
+
+
+def _references(node: object) -> Iterator[str]:
+    if isinstance(node, dict):
+        for name, value in node.items():
+            if name == "$ref":
+                yield str(value)
+            else:
+                yield from _references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _references(value)
+
+
+def _is_there(description: object, reference: str) -> bool:
+    for part in reference.removeprefix("#/").split("/"):
+        if not isinstance(description, dict) or part not in description:
+            return False
+        description = description[part]
+    return True

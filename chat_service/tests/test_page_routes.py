@@ -83,7 +83,7 @@ def test_the_page_names_only_its_own_files() -> None:
         assert "://" not in text.replace("http://www.w3.org/2000/svg", ""), file
         if file.suffix == ".html":
             assert "style=" not in text
-            assert text.count("<script") == text.count('<script type="module" src="/page/')
+            assert text.count("<script") == text.count('<script type="module" src="page/')
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from agent.provider import choose_provider
 from agent.tools import TOOLS
 from llm.transport import endpoint_transport
 from settings import DEFAULT_MODEL, GEMINI_BASE_URL, OPENAI_BASE_URL, Settings, load_settings
+from tests.unused_memory import unused_memory
 
 KEY, OTHER_KEY = SecretStr("k1"), SecretStr("k2")
 
@@ -41,7 +42,7 @@ async def test_endpoint_and_key(settings: Settings, where: str, key: str, monkey
 
     agent = ChatAgent(choose_provider(settings, httpx2.MockTransport(handle)), TOOLS)
     with pytest.raises(Exception, match="model_unknown"):
-        await agent.reply(RunContext("alice", ""), [{"role": "user", "content": "Hello"}])
+        await agent.reply(RunContext("alice", "", unused_memory()), [{"role": "user", "content": "Hello"}])
     assert str(asked[0].url) == f"{where.rstrip('/')}/chat/completions"
     assert asked[0].headers["authorization"] == f"Bearer {key}"
 

@@ -14,6 +14,7 @@ from agent.tools import TOOLS
 from main import create_app
 from setting_hints import setting_hints
 from settings import Settings, load_settings
+from tests.unused_memory import unused_memory
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 KEYS = ["GEMINI_API_KEY", "LLM_API_KEY", "DAPR_API_TOKEN"]
@@ -168,7 +169,7 @@ async def test_nothing_of_the_openai_environment_is_sent(monkeypatch: pytest.Mon
     settings = Settings(llm_base_url="http://m.test/v1", llm_model="m")
     agent = ChatAgent(choose_provider(settings, httpx2.MockTransport(handle)), TOOLS)
     with pytest.raises(Exception, match="model_unknown"):
-        await agent.reply(RunContext("alice", ""), [{"role": "user", "content": "Hello"}])
+        await agent.reply(RunContext("alice", "", unused_memory()), [{"role": "user", "content": "Hello"}])
     (request,) = asked
     assert marker not in f"{request.url} {request.headers.raw} {request.content!r}"
     assert request.headers["authorization"] == "Bearer none"

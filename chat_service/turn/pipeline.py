@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from agent.chat_agent import ChatAgent, ModelReply
 from agent.context import ModelInput, RunContext, model_input, reduced_input
+from agent.user_memory import UserMemory
 from errors import (
     InternalError,
     ServiceError,
@@ -17,8 +18,8 @@ from errors import (
     TurnTimeout,
 )
 from llm.errors import ModelContextTooLong
-from memory_client import MemoryClient
 from memory_models import ConversationEntry, Profile
+from memory_user_data import UserDataClient
 from models import Response, now
 from settings import Settings
 from turn.completed_turn import CompletedTurn
@@ -53,7 +54,7 @@ class TurnPipeline:
 
     def __init__(
         self,
-        memory: MemoryClient,
+        memory: UserDataClient,
         agent: ChatAgent,
         saver: TurnSaver,
         summaries: Summaries,
@@ -129,7 +130,8 @@ class TurnPipeline:
 
     async def _ask(self, request: TurnRequest, given: ModelInput, live: LiveTurn) -> ModelReply:
         """The model's reply. If it is stopped, what it said so far. Raises StoppedEmpty if that is nothing."""
-        context = RunContext(request.user_id, given.instructions)
+        memory = UserMemory(self._memory, request.user_id, request.session_id)
+        context = RunContext(request.user_id, given.instructions, memory)
         reply = await live.stop.run(lambda: self._agent.reply(context, given.messages, live.emit))
         if reply is not None:
             return reply

@@ -35,7 +35,7 @@ export const token = {
 /**
  * Send a request and return its response.
  * @param {string} method
- * @param {string} path
+ * @param {string} path below the page's own address, so that it also works behind a proxy with a prefix
  * @param {{body?: object, key?: string, signal?: AbortSignal}} [more]
  * @throws {ServiceError | ConnectionLost}
  */
@@ -46,7 +46,7 @@ export async function send(method, path, { body, key, signal } = {}) {
   if (token.get()) headers.set("Authorization", `Bearer ${token.get()}`);
   let response;
   try {
-    response = await fetch(path, { method, headers, signal, body: body && JSON.stringify(body) });
+    response = await fetch(`.${path}`, { method, headers, signal, body: body && JSON.stringify(body) });
   } catch {
     throw new ConnectionLost();
   }
