@@ -203,11 +203,11 @@ class TurnNotKnown(ServiceError):
 
 
 class StoppedEmpty(ServiceError):
-    """The turn was stopped before the model had said anything, so there is no reply and nothing is saved."""
+    """The turn was stopped before the model had said anything, so there is no reply and the turn is not saved."""
 
     status = 409
     code = "stopped_empty"
-    detail = "The turn was stopped before the model said anything, and nothing is saved: send the message again."
+    detail = "The turn was stopped before the model said anything, and it is not saved: send the message again."
 
 
 class TurnStopped(ServiceError):

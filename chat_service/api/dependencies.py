@@ -104,8 +104,6 @@ async def _requested_turn(
     idempotency_key: IdempotencyKey = None,
     resume: Resume = False,
 ) -> TurnRequest:
-    if resume and idempotency_key is None:
-        raise _missing_key()
     user = requested_user(token_user, message.user_id, "body", "user_id")
     request = TurnRequest.from_message(message, user, idempotency_key, is_resumed=resume)
     check_callback_url(request.callback_url, services.settings)
@@ -115,17 +113,21 @@ async def _requested_turn(
 RequestedTurn = Annotated[TurnRequest, Depends(_requested_turn)]
 
 
-async def _requested_stop(stop: Stop, token_user: TokenUser, idempotency_key: IdempotencyKey = None) -> StopRequest:
-    if idempotency_key is None:
-        raise _missing_key()
+KeyOfTurn = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=MAX_KEY_CHARS,
+        description="The key of the turn's request.",
+        examples=["0b5e8f6c-6a1e-4d43-9d3c-2f1f0a7c9b11"],
+    ),
+]
+
+
+async def _requested_stop(stop: Stop, token_user: TokenUser, idempotency_key: KeyOfTurn) -> StopRequest:
     user = requested_user(token_user, stop.user_id, "body", "user_id")
     return StopRequest.of(user, stop.session_id, idempotency_key)
 
 
 RequestedStop = Annotated[StopRequest, Depends(_requested_stop)]
-
-
-def _missing_key() -> RequestValidationError:
-    return RequestValidationError(
-        [{"type": "missing", "loc": ("header", "Idempotency-Key"), "msg": "Name the turn by its Idempotency-Key"}]
-    )

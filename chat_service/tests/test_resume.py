@@ -102,10 +102,11 @@ async def test_resume_saves_a_reply_that_was_not_saved(client: httpx.AsyncClient
     assert response.json()["metadata"]["history"] == "saved"
 
 
-async def test_resume_needs_a_key(client: httpx.AsyncClient) -> None:
-    """Without its key a turn cannot be found."""
+async def test_resume_without_a_key_finds_nothing(client: httpx.AsyncClient, model: ScriptedModel) -> None:
+    """Without its key a turn cannot be found, and the model is not asked."""
     response = await client.post("/chat/", json=HELLO, params=RESUME)
-    assert (response.status_code, response.json()["detail"][0]["loc"]) == (422, ["header", "Idempotency-Key"])
+    assert (response.status_code, response.json()["code"]) == (404, "turn_not_found")
+    assert model.requests == []
 
 
 async def test_a_turn_does_not_join_one_that_only_looks(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:

@@ -83,7 +83,7 @@ async def test_stop_before_the_first_word(chat: ChatPage, watch: Watch) -> None:
     await chat.enter("hasty")
     await chat.say("script:hang please")
     await chat.stop.click()
-    await expect(chat.last).to_contain_text("before the model said anything, and nothing is saved")
+    await expect(chat.last).to_contain_text("before the model said anything, and it is not saved")
     await chat.button("Ask again").click()
     await expect(chat.stop).to_be_visible()
     await chat.stop.click()

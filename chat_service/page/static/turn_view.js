@@ -80,7 +80,7 @@ export class TurnView {
     if (error.code === "turn_not_found") {
       this.#offer("There is no stored reply to this message: it broke off.", "Ask again");
     } else if (error.code === "stopped_empty") {
-      this.#offer("You stopped this before the model said anything, and nothing is saved.", "Ask again");
+      this.#offer("You stopped this before the model said anything, and it is not saved.", "Ask again");
     } else {
       this.#offer(error.message, "Try again");
     }
