@@ -47,6 +47,13 @@ UserIdQuery = Annotated[
 MessageCount = Annotated[int | None, Query(ge=1, le=MAX_PART_MESSAGES, examples=[20])]
 Text = Annotated[str, StringConstraints(min_length=0)]
 """Text that can be stored. Any constraint makes pydantic refuse lone surrogates, which UTF-8 cannot encode."""
+Stopped = Annotated[
+    bool,
+    Field(
+        exclude_if=lambda stopped: not stopped,
+        description="the reply was stopped by its user and ends where it was; left out if not",
+    ),
+]
 ProfileField = Annotated[str, StringConstraints(max_length=MAX_PROFILE_FIELD_CHARS)]
 FactId = Annotated[Identifier, Path(examples=["9f86d081884c7d65"])]
 FactText = Annotated[
@@ -180,7 +187,7 @@ class NewEntry(ConversationEntry):
     def _check_size(self) -> Self:
         # One character takes at most six bytes of JSON, so the size of most messages need not be counted.
         length = len(self.role) + len(self.content) + len(self.timestamp)
-        if length * 6 > MAX_ENTRY_BYTES and len(to_json(self)) > MAX_ENTRY_BYTES:
+        if length * 6 > MAX_ENTRY_BYTES and len(to_json(self, exclude={"stopped"})) > MAX_ENTRY_BYTES:
             raise ValueError(f"the JSON of a message may have {MAX_ENTRY_BYTES} bytes; shorten it or split it")
         return self
 
@@ -218,6 +225,12 @@ class ProfileChange(BaseModel):
             return fields
         first_unknown = next((name for name in fields if name not in cls.model_fields), None)
         return {name: value for name, value in fields.items() if name in cls.model_fields or name == first_unknown}
+
+
+class NewTurnEntry(NewEntry):
+    """One message of a turn to append."""
+
+    stopped: Stopped = False
 
 
 class Fact(BaseModel):
@@ -273,13 +286,14 @@ class NewTurn(BaseModel):
 
     turn_id: Identifier
     user_id: Identifier
-    entries: Annotated[list[NewEntry], Field(min_length=1, max_length=MAX_TURN_MESSAGES, fail_fast=True)]
+    entries: Annotated[list[NewTurnEntry], Field(min_length=1, max_length=MAX_TURN_MESSAGES, fail_fast=True)]
 
 
 class Message(ConversationEntry):
     """A stored message; `turn_id` names its turn. It is null if the tutorial's POST wrote the message."""
 
     turn_id: str | None = None
+    stopped: Stopped = False
 
 
 class RecordedTurn(BaseModel):

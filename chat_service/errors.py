@@ -177,6 +177,39 @@ class TurnTimeout(ServiceError):
     detail = "The turn took too long: try again, or ask for less at once."
 
 
+class TurnNotRunning(ServiceError):
+    """No turn with this Idempotency-Key is running in this process."""
+
+    status = 404
+    code = "turn_not_running"
+    detail = "No such turn is running here: send the message again with the same Idempotency-Key to get its reply."
+
+
+class TurnNotFound(ServiceError):
+    """The turn to resume is neither running nor stored, for example because the service was restarted."""
+
+    status = 404
+    code = "turn_not_found"
+    detail = "This turn is not running and not stored: send the message again without `resume` to run it."
+
+
+class TurnNotKnown(ServiceError):
+    """Whether the turn to resume is stored cannot be read now."""
+
+    status = 503
+    code = "turn_not_known"
+    detail = "Memory does not respond, so it is not known whether this turn is stored: try again soon."
+    headers: Mapping[str, str] = {"Retry-After": "2"}
+
+
+class StoppedEmpty(ServiceError):
+    """The turn was stopped before the model had said anything, so there is no reply and the turn is not saved."""
+
+    status = 409
+    code = "stopped_empty"
+    detail = "The turn was stopped before the model said anything, and it is not saved: send the message again."
+
+
 class TurnStopped(ServiceError):
     """The service is stopping and cancelled the turn."""
 

@@ -28,6 +28,7 @@ from api.error_handlers import add_error_handlers
 from api.middleware import BodyLimit, IgnoreClientDisconnects, ReadLimit, ReportUnexpectedErrors, TraceContext
 from api.openapi import complete_description, describe_callback_url, describe_groups
 from api.openapi_identity import describe_identity
+from api.page_routes import page_router
 from api.require_token import RequireToken
 from api.routes import router
 from api.scrape import router as scrape_router
@@ -41,6 +42,8 @@ from memory_client import open_memory_http
 from memory_protection import warn_if_unprotected
 from memory_user_data import UserDataClient
 from metrics import Metrics
+from page.files import PREFIX, PageFiles
+from page.rendering import MAX_RENDERINGS
 from setting_hints import setting_hints
 from settings import Settings, load_settings
 from shutdown_signals import on_stop_signal
@@ -120,6 +123,7 @@ def create_app(
         metrics,
         waiting_requests=Slots(settings.max_waiting_requests, TooManyRequests),
         open_streams=Slots(settings.max_open_streams, TooManyRequests),
+        renderings=Slots(MAX_RENDERINGS, TooManyRequests),
     )
     _add_middleware(app, settings, identity, tracing)
     add_error_handlers(app)
@@ -127,6 +131,8 @@ def create_app(
     app.include_router(router)
     app.include_router(user_routes.router)
     app.include_router(scrape_router)
+    app.include_router(page_router)
+    app.mount(PREFIX, PageFiles())
     complete_description(
         app,
         describe_groups,

@@ -135,7 +135,7 @@ class MemoryClient:
         body = {
             "turn_id": turn_id,
             "user_id": user_id,
-            "entries": [{"role": it.role, "content": it.content, "timestamp": it.timestamp} for it in entries],
+            "entries": [it.model_dump(exclude={"turn_id"}, exclude_defaults=True) for it in entries],
         }
         path = f"conversations/{quoted(session_id)}/turns"
         response = await self._checked(self._http.post(path, json=body, headers=trace_context.headers()))

@@ -10,6 +10,8 @@ class ConversationEntry(BaseModel):
     content: str
     timestamp: str = ""
     turn_id: str | None = None
+    stopped: bool = False
+    """The user stopped the model, so the reply is what it had said until then."""
 
 
 class Fact(BaseModel):

@@ -4,12 +4,16 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, JsonValue, model_validator
 
 MAX_TEXT_CHARS = 16_000
 """Longest message text, in characters. With its reply it fits into a context window and into one stored entry."""
 MAX_ID_CHARS = 128
 """Longest id, in characters. The memory service has the same limit."""
+MAX_RENDERED_TEXTS = 100
+"""Largest number of texts that one request renders. The page shows 50 messages at a time."""
+MAX_RENDERED_TOTAL_CHARS = 64_000
+"""Longest texts that one request renders, in characters, all together. The worst take two seconds in a thread."""
 MAX_TAGS = 100
 """Largest number of tags of a message. Far more than a client needs, so that validation stays fast."""
 MAX_TAG_CHARS = 200
@@ -94,9 +98,10 @@ class Metadata(BaseModel):
         "The callback reports the outcome; if the process is killed before, no callback comes.\n"
         "- `not_saved`: it is certain that it is not. `code` says why.\n"
         "- `unknown`: the save was sent, but its outcome did not arrive in time. `code` says why.\n\n"
-        "After `pending` without a callback and after `unknown`, ask again with the same Idempotency-Key: the response "
-        "has the recorded reply if the turn was saved, and otherwise the turn runs once more. Without a key read the "
-        "session's history first."
+        "After `pending` without a callback, `not_saved` and `unknown`, ask again with the same Idempotency-Key: the "
+        "response has the recorded reply if the turn was saved. Else the reply is saved now if this process still has "
+        "it (for ten minutes, one of the newest hundred), and otherwise the turn runs once more. Without a key read "
+        "the session's history first."
     )
     memory: MemoryState
     model: str
@@ -107,6 +112,10 @@ class Metadata(BaseModel):
         description="Why the model ended the reply: `stop`, or `length` (cut off at its limit), `content_filter` "
         "(cut off by a filter) or another word of the endpoint's. Missing if the model did not say, and in a "
         "repeated reply of a turn that another process ran.",
+    )
+    stopped: Literal[True] | None = Field(
+        default=None,
+        description="`true`: the user stopped the model, and the reply is what it had said until then. It is stored.",
     )
     context: Literal["reduced"] | None = Field(
         default=None,
@@ -138,6 +147,20 @@ class Response(BaseModel):
     user_id: str
     reply: str
     metadata: Metadata
+
+
+class Stop(BaseModel):
+    """Which turn to stop: the user and the session that its request named, beside its Idempotency-Key."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"user_id": "junaid", "session_id": "session-1"}]})
+
+    user_id: Id | None = Field(
+        default=None,
+        description="The user. With identity on it is the token's user and can be left out; any other gets 403.",
+    )
+    session_id: Id | Literal[""] | None = Field(
+        default=None, description="The session that the turn's request named. Missing if it named none."
+    )
 
 
 class StreamedDelta(BaseModel):
@@ -187,6 +210,38 @@ class Welcome(BaseModel):
     model_config = _example(message="Welcome to the DACA Chat Service! Access /docs for the API documentation.")
 
     message: str
+
+
+class WhoAmI(BaseModel):
+    """The user of a request. With identity off there is none: each request names its user."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"identity": "off", "user_id": None, "name": None}]})
+
+    identity: Literal["on", "off"]
+    user_id: str | None = None
+    name: str | None = None
+
+
+class Texts(BaseModel):
+    """Markdown texts to render, one after the other."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"texts": ["**Hello** Junaid"]}]})
+
+    texts: list[Annotated[str, Field(max_length=MAX_RENDERED_TOTAL_CHARS)]] = Field(max_length=MAX_RENDERED_TEXTS)
+
+    @model_validator(mode="after")
+    def _is_short(self) -> "Texts":
+        if sum(map(len, self.texts)) > MAX_RENDERED_TOTAL_CHARS:
+            raise ValueError(f"all texts together may have {MAX_RENDERED_TOTAL_CHARS} characters: send them in parts")
+        return self
+
+
+class Rendered(BaseModel):
+    """The HTML of each text; null for a text that is too long to be rendered."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"html": ["<p><strong>Hello</strong> Junaid</p>\n"]}]})
+
+    html: list[str | None]
 
 
 class Status(BaseModel):

@@ -67,6 +67,11 @@ class StoredMessage(BaseModel):
     content: str
     timestamp: str
     turn_id: str | None
+    stopped: bool = Field(
+        default=False,
+        exclude_if=lambda stopped: not stopped,
+        description="The user stopped this reply, and it ends where it was. Left out if not.",
+    )
 
 
 class SessionSummary(BaseModel):

@@ -30,8 +30,9 @@ STORES = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option for sizes that take minutes."""
+    """Add the options for sizes that take minutes and for the picture in the README."""
     parser.addoption("--long", action="store_true", help="full sizes: a session of 100,000 messages")
+    parser.addoption("--picture", action="store_true", help="write docs/page.png, the picture of the chat page")
 
 
 def pytest_cmdline_main(config: pytest.Config) -> None:

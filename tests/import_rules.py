@@ -88,14 +88,15 @@ CHAT = Part(
         Room(TOP),
         Room("llm", (TOP,)),
         Room("identity", (TOP,)),
+        Room("page", (TOP,)),
         Room("agent", (TOP, "llm")),
         Room("turn", (TOP, "llm", "agent", "identity")),
-        Room("api", (TOP, "llm", "agent", "turn", "identity")),
-        Room("main", (TOP, "llm", "identity", "agent", "turn", "api"), names("main")),
+        Room("api", (TOP, "llm", "agent", "turn", "identity", "page")),
+        Room("main", (TOP, "llm", "identity", "agent", "turn", "page", "api"), names("main")),
     ),
     pure=names(
         "models memory_models user_models agent.context agent.offline_replies agent.prompts identity.users"
-        " turn.session_ids"
+        " turn.session_ids page.accept page.rendering"
     ),
     wire=names(
         "agent.provider bounded_http callbacks http_clients identity.authentication identity.issuer_documents"
@@ -153,7 +154,7 @@ LAUNCHER = Part(
 TESTS = Part(
     "tests",
     ROOT / "tests",
-    (Room(TOP), Room("contract"), Room("deploy")),
+    (Room(TOP), Room("contract"), Room("deploy"), Room("browser", (TOP,))),
     prefix="tests",
     other_parts=names("harness launcher local_sidecar"),
 )

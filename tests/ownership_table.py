@@ -79,9 +79,15 @@ SESSION = "/conversations/{session}"
 SUMMARY: dict[str, object] = {"text": "In the name of {me}.", "through": 2, "epoch": "{epoch}"}
 OWNED = (200, 403, 401)
 
+STOP = "/chat/stop"
+
 ROWS = [
     *_turn("/chat/"),
     *_turn("/chat/stream"),
+    Row("a turn of the caller's own that does not run", "chat", "POST", STOP, (404, 404, 401), {}, KEY),
+    Row("Ada's turn", "chat", "POST", STOP, (404, 403, 401), {"user_id": "{ada}"}, KEY),
+    Row("who one is", "chat", "GET", "/whoami", (200, 200, 401)),
+    Row("Markdown as HTML, of nobody's data", "chat", "POST", "/render", (200, 200, 401), {"texts": ["a"]}),
     _of_ada("Ada's sessions", "GET", "/sessions"),
     Row("the messages of Ada's session", "chat", "GET", "/sessions/{session}/messages", OWNED),
     Row("the messages of her session, as Ada", "chat", "GET", "/sessions/{session}/messages?user_id={ada}", OWNED),

@@ -43,9 +43,10 @@ def tutorial_message(entry: Entry) -> Mapping[str, str | None]:
     return {"role": entry["role"], "content": entry["content"], "timestamp": entry.get("timestamp") or now()}
 
 
-def message(entry: Entry) -> Mapping[str, str | None]:
+def message(entry: Entry) -> Mapping[str, str | bool | None]:
     """A message as `Message` has it. Of long histories no model is made of each message."""
-    return {**tutorial_message(entry), "turn_id": entry.get("turn_id")}
+    mark = {"stopped": True} if entry.get("stopped") else {}
+    return {**tutorial_message(entry), "turn_id": entry.get("turn_id"), **mark}
 
 
 def whole_history(history: Sequence[Entry] | AsyncGenerator[Sequence[Entry], None], limit: StreamLimit) -> Response:
@@ -198,7 +199,7 @@ async def _object(
 
 
 async def _items(
-    parts: AsyncGenerator[Sequence[Entry], None], form: Callable[[Entry], Mapping[str, str | None]]
+    parts: AsyncGenerator[Sequence[Entry], None], form: Callable[[Entry], Mapping[str, str | bool | None]]
 ) -> AsyncGenerator[bytes, None]:
     """Entries as items of a JSON list, each in the given form."""
     comma = b""

@@ -279,3 +279,26 @@ def test_a_change_without_changes_writes_nothing(service: Service) -> None:
         assert service.dapr.calls["save"] == 0
 
     run(scenario())
+
+
+def test_a_stopped_reply_stays_marked(service: Service) -> None:
+    """Every read but the tutorial's says that a reply was stopped, from the head and from a page, and of no other."""
+
+    async def scenario() -> None:
+        asked, stopped = {"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi", "stopped": True}
+        body = {"turn_id": "t0", "user_id": "u", "entries": [asked, stopped]}
+        responses = [await service.http.post("/conversations/s/turns", json=body) for _ in range(2)]
+        for number in range(1, 20):  # the first messages are sealed into a page
+            await service.append("s", f"t{number}", "hello", "hi")
+        part = (await service.http.get("/conversations/s?last=40&turn_id=t0")).json()
+        whole = (await service.http.get("/memories/u/export")).json()["conversations"][0]["history"]
+        marks = [None, True, *[None] * 38]
+        assert [[it.get("stopped") for it in found] for found in (part["history"], whole)] == [marks, marks]
+        recorded = [response.json()["entries"] for response in responses]
+        assert [[it.get("stopped") for it in found] for found in (*recorded, part["turn"]["entries"])] == [
+            [None, True]
+        ] * 3
+        tutorials = (await service.http.get("/conversations/s")).json()["history"]
+        assert {tuple(it) for it in tutorials} == {("role", "content", "timestamp")}
+
+    run(scenario())

@@ -15,7 +15,7 @@ from errors import NotOwner, ServiceError, SessionDeleted, SessionUnknown, Summa
 from log.log_reader import Slice
 from log.paged_log import Appended
 from memory import Memory
-from models import NewEntry, NewTurn, SummaryOffer
+from models import NewTurn, NewTurnEntry, SummaryOffer
 from settings import Settings
 from store_traits import Creation, StoreTraits
 from tests.history_oracle import Line, View
@@ -91,7 +91,7 @@ class Append(Common):
         if self.recalled:
             with suppress(ServiceError):
                 await memory.recall.read(self.user, self.session, 2)
-        entries = [NewEntry(role="user", content=content, timestamp=WHEN) for content, _ in self.lines]
+        entries = [NewTurnEntry(role="user", content=content, timestamp=WHEN) for content, _ in self.lines]
         turn = NewTurn(turn_id=self.turn, user_id=self.user, entries=entries)
         return await memory.conversations.append(self.session, turn)
 

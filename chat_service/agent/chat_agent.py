@@ -66,6 +66,8 @@ class ModelReply:
     """The model ended the reply for another reason than that it was done."""
     is_refusal: bool
     """The model declined, and its endpoint marked the text as a refusal."""
+    is_stopped: bool = False
+    """The user stopped the model before its end."""
 
 
 def _instructions(run: RunContextWrapper[RunContext], _agent: Agent[RunContext]) -> str:

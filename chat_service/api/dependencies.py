@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 
 from api.require_token import USER_STATE
@@ -13,11 +13,11 @@ from identity.errors import TokenMissing, UserMismatch
 from identity.users import User
 from memory_user_data import UserDataClient
 from metrics import Metrics
-from models import Message
+from models import Message, Stop
 from settings import Settings
 from slots import Slots
 from turn.in_flight import RunningTurns
-from turn.request import TurnRequest
+from turn.request import StopRequest, TurnRequest
 
 MAX_KEY_CHARS = 255
 """Longest Idempotency-Key, in characters. A UUID has 36; 255 is the usual limit of other APIs."""
@@ -34,6 +34,7 @@ class Services:
     metrics: Metrics
     waiting_requests: Slots
     open_streams: Slots
+    renderings: Slots
 
 
 async def _services(request: Request) -> Services:
@@ -89,13 +90,46 @@ IdempotencyKey = Annotated[
 ]
 
 
+Resume = Annotated[
+    bool,
+    Query(
+        description="Only join the running turn of this Idempotency-Key or return its reply. If there is neither, the "
+        "response is 404 and the model is not asked.",
+    ),
+]
+
+
 async def _requested_turn(
-    message: Message, token_user: TokenUser, services: ServicesInUse, idempotency_key: IdempotencyKey = None
+    message: Message,
+    token_user: TokenUser,
+    services: ServicesInUse,
+    idempotency_key: IdempotencyKey = None,
+    resume: Resume = False,
 ) -> TurnRequest:
     user = requested_user(token_user, message.user_id, "body", "user_id")
-    request = TurnRequest.from_message(message, user, idempotency_key)
+    request = TurnRequest.from_message(message, user, idempotency_key, is_resumed=resume)
     check_callback_url(request.callback_url, services.settings)
     return request
 
 
 RequestedTurn = Annotated[TurnRequest, Depends(_requested_turn)]
+
+
+KeyOfTurn = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=MAX_KEY_CHARS,
+        description="The key of the turn's request.",
+        examples=["0b5e8f6c-6a1e-4d43-9d3c-2f1f0a7c9b11"],
+    ),
+]
+
+
+async def _requested_stop(stop: Stop, token_user: TokenUser, idempotency_key: KeyOfTurn) -> StopRequest:
+    user = requested_user(token_user, stop.user_id, "body", "user_id")
+    return StopRequest.of(user, stop.session_id, idempotency_key)
+
+
+RequestedStop = Annotated[StopRequest, Depends(_requested_stop)]

@@ -62,10 +62,17 @@ GROUPS = [
     {"name": "Chat", "description": "Send a message, get the agent's reply."},
     {"name": "Sessions", "description": "A user's sessions and their messages."},
     {"name": "Memory", "description": "What is remembered of a user: profile, facts, export, erase."},
+    {"name": "Page", "description": "What the chat page asks beside the other routes."},
     {"name": "Service", "description": "Whether the service works."},
 ]
 """The groups of routes, in this order."""
-_GROUP_BY_PATH = (("/chat/", "Chat"), ("/sessions", "Sessions"), ("/users/", "Memory"))
+_GROUP_BY_PATH = (
+    ("/chat/", "Chat"),
+    ("/sessions", "Sessions"),
+    ("/users/", "Memory"),
+    ("/whoami", "Page"),
+    ("/render", "Page"),
+)
 
 
 def describe_groups(description: dict[str, Any]) -> None:

@@ -5,28 +5,32 @@ from typing import Any
 from api.openapi import error_responses
 from api.require_token import OPEN_PATHS
 from identity.errors import IDENTITY_ERRORS
-from models import ErrorBody
+from models import ErrorBody, Message, Stop
 
 SCHEME = "token"
 """Name of the security scheme. Swagger's Authorize button asks for its token."""
+NAMING_A_USER = (Message.__name__, Stop.__name__)
+"""The bodies that name a user, which a token makes needless."""
 
 
 def describe_identity(description: dict[str, Any], *, is_on: bool) -> None:
     """Complete the description."""
-    message = description["components"]["schemas"]["Message"]
+    bodies = [description["components"]["schemas"][name] for name in NAMING_A_USER]
     if is_on:
         _describe_tokens(description)
-        message["examples"] = [{k: v for k, v in it.items() if k != "user_id"} for it in message["examples"]]
+        for body in bodies:
+            body["examples"] = [{k: v for k, v in it.items() if k != "user_id"} for it in body["examples"]]
     else:
-        _require_user_id(message)
+        for body in bodies:
+            _require_user_id(body)
 
 
-def _require_user_id(message: dict[str, Any]) -> None:
-    """Without a token a message must say whose it is."""
-    user_id = message["properties"]["user_id"]
+def _require_user_id(body: dict[str, Any]) -> None:
+    """Without a token a body must say whose it is."""
+    user_id = body["properties"]["user_id"]
     claimed = next(option for option in user_id.pop("anyOf") if option["type"] == "string")
-    message["properties"]["user_id"] = {**claimed, "title": user_id["title"]}
-    message["required"] = ["user_id", *message["required"]]
+    body["properties"]["user_id"] = {**claimed, "title": user_id["title"]}
+    body["required"] = ["user_id", *body.get("required", [])]
 
 
 def _describe_tokens(description: dict[str, Any]) -> None:

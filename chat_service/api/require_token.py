@@ -5,6 +5,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.error_handlers import error_response
 from errors import ServiceError
 from identity.authentication import Identity
+from page.files import PREFIX
 
 OPEN_PATHS = frozenset(
     {
@@ -22,8 +23,8 @@ OPEN_PATHS = frozenset(
         "/docs/assets/favicon.png",
     }
 )
-"""The only paths that need no token. None of them gives or takes a person's data. A proxy in front may keep
-`/metrics` from strangers (docs/operations.md)."""
+"""The only paths that need no token, beside the files of the page. None of them gives or takes a person's data. A
+proxy in front may keep `/metrics` from strangers (docs/operations.md)."""
 USER_STATE = "user"
 """Name of the token's user in the state of a request."""
 
@@ -50,4 +51,5 @@ class RequireToken:
 def is_open(scope: Scope) -> bool:
     """Whether the path of a request is open. A server behind a proxy may give it with the proxy's prefix."""
     path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", "")) in OPEN_PATHS
+    path = path.removeprefix(scope.get("root_path", ""))
+    return path in OPEN_PATHS or path.startswith(PREFIX)

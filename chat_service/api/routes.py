@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from agent.progress import Delta, Progress, Waiting
-from api.dependencies import RequestedTurn, ServicesInUse
+from api.dependencies import RequestedStop, RequestedTurn, ServicesInUse
 from api.error_handlers import error_body
 from api.openapi import error_responses, stream_error_responses, turn_callback
 from errors import (
@@ -25,18 +25,20 @@ from errors import (
     Overloaded,
     ServiceError,
     SessionDeleted,
+    StoppedEmpty,
     TooManyCallbacks,
     TooManyRequests,
     TooManyTurns,
+    TurnNotFound,
+    TurnNotKnown,
+    TurnNotRunning,
     TurnStopped,
     TurnTimeout,
 )
 from llm.errors import MODEL_FAILURES
-from models import Response, Status, StreamedDelta, StreamedToolCall, Welcome
+from models import Response, Status, StreamedDelta, StreamedToolCall
 from unexpected_errors import described
 
-WELCOME = "Welcome to the DACA Chat Service! Access /docs for the API documentation."
-"""The tutorial's greeting, word for word."""
 TURN_ERRORS: tuple[type[ServiceError], ...] = (
     EmptyText,
     NotOwner,
@@ -47,6 +49,9 @@ TURN_ERRORS: tuple[type[ServiceError], ...] = (
     IdempotencyKeyReused,
     CallbackNotAllowed,
     InternalError,
+    StoppedEmpty,
+    TurnNotFound,
+    TurnNotKnown,
     TurnTimeout,
     TurnStopped,
     TooManyTurns,
@@ -78,12 +83,6 @@ async def open_stream(request: RequestedTurn, services: ServicesInUse) -> AsyncI
     with services.open_streams.one():
         events = services.running_turns.events(request)
         yield OpenStream(await anext(events), events)
-
-
-@router.get("/")
-async def root() -> Welcome:
-    """Greet."""
-    return Welcome(message=WELCOME)
 
 
 @router.post(
@@ -119,6 +118,20 @@ async def chat_stream(stream: Annotated[OpenStream, Depends(open_stream)]) -> As
     except Exception as error:  # noqa: BLE001 - the stream has begun, so a bug too ends it with an event
         logger.error("stream failed: %s", described(error))  # noqa: TRY400 - a stack trace holds contents
         yield _error_event(InternalError())
+
+
+@router.post(
+    "/chat/stop",
+    responses=error_responses(*TURN_ERRORS, TurnNotRunning),
+    response_model_exclude_none=True,
+)
+async def stop(request: RequestedStop, services: ServicesInUse) -> Response:
+    """Stop a running turn. What the model has said so far is the reply, and its metadata says `stopped`.
+
+    The response is the turn's. If the model had just come to its end, it is the whole reply, without `stopped`.
+    """
+    with services.waiting_requests.one():
+        return await services.running_turns.stop(request)
 
 
 @router.get("/health/live")

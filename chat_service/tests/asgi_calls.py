@@ -29,6 +29,7 @@ class StreamedCall:
         self._body: bytes | None = json.dumps(body).encode()
         self._app = app
         given = {"content-type": "application/json", **(headers or {})}
+        path, _, query = path.partition("?")
         self._scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -38,7 +39,7 @@ class StreamedCall:
             "path": path,
             "raw_path": path.encode(),
             "root_path": "",
-            "query_string": b"",
+            "query_string": query.encode(),
             "headers": [(name.lower().encode(), value.encode()) for name, value in given.items()],
             "client": ("127.0.0.1", 1),
             "server": ("chat.test", 80),

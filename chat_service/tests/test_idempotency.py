@@ -9,7 +9,7 @@ import pytest
 from identity.users import User
 from models import Message
 from tests.asgi_calls import settled
-from tests.scripted_memory import ScriptedMemory, sidecar_failure
+from tests.scripted_memory import ScriptedMemory, refusal, sidecar_failure
 from tests.scripted_model import ScriptedModel, text
 from turn.request import TurnRequest
 
@@ -99,15 +99,45 @@ async def test_recorded_reply_is_sent_when_another_replica_was_first(
     assert (body["reply"], body["metadata"]["history"], body["metadata"]["timestamp"]) == ("Theirs.", "saved", "then")
 
 
-async def test_turn_that_was_not_saved_runs_again(
+@pytest.mark.parametrize("failure", [sidecar_failure(), refusal(503, "store_refuses_writes")])
+@pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])
+async def test_reply_that_was_not_saved_is_saved_by_its_key(
+    client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel, failure: httpx.Response, path: str
+) -> None:
+    """After a failed save the key saves the same reply, and the model is not asked again."""
+    model.respond_with(text("First."), text("Second."))
+    memory.respond_always(failure, "append")
+    first = (await client.post("/chat/", json=HELLO, headers=KEY)).json()
+    assert first["metadata"]["history"] in ("unknown", "not_saved")
+    memory.recover()
+    again = await client.post(path, json=HELLO, headers=KEY)
+    assert '"reply":"First."' in again.text
+    assert '"history":"saved"' in again.text
+    entries = memory.sessions[first["metadata"]["session_id"]].entries
+    assert [entry["content"] for entry in entries] == ["Hello", "First."]
+    assert len(model.requests) == 1
+
+
+async def test_reply_that_was_not_saved_is_kept_for_its_text_and_user(
     client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel
 ) -> None:
-    """A key holds for saved turns only: after a failed save the model is asked again."""
+    """A kept reply is not given to another text, and not to another user with the same key."""
     memory.respond_always(sidecar_failure(), "append")
-    assert (await client.post("/chat/", json=HELLO, headers=KEY)).json()["metadata"]["history"] == "unknown"
-    memory.recover()
-    assert (await client.post("/chat/", json=HELLO, headers=KEY)).json()["metadata"]["history"] == "saved"
     await client.post("/chat/", json=HELLO, headers=KEY)
+    memory.recover()
+    response = await client.post("/chat/", json={**HELLO, "text": "Bye"}, headers=KEY)
+    assert (response.status_code, response.json()["code"]) == (422, "idempotency_key_reused")
+    await client.post("/chat/", json={**HELLO, "user_id": "bob"}, headers=KEY)
+    assert len(model.requests) == 2
+
+
+async def test_reply_that_memory_will_never_take_is_not_kept(
+    client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel
+) -> None:
+    """After a rejected save the key runs the turn again: the same reply would be rejected again."""
+    memory.respond_next("append", refusal(422, "invalid_request"))
+    assert (await client.post("/chat/", json=HELLO, headers=KEY)).json()["metadata"]["history"] == "not_saved"
+    assert (await client.post("/chat/", json=HELLO, headers=KEY)).json()["metadata"]["history"] == "saved"
     assert len(model.requests) == 2
 
 

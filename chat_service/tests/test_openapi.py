@@ -32,7 +32,7 @@ async def test_statuses_are_documented(client: httpx.AsyncClient) -> None:
     described = await openapi(client)
     for path in ("/chat/", "/chat/stream"):
         documented = set(described["paths"][path]["post"]["responses"])
-        assert documented == {"200", "400", "403", "408", "410", "413", "422", "500", "502", "503", "504"}
+        assert documented == {"200", "400", "403", "404", "408", "409", "410", "413", "422", "500", "502", "503", "504"}
 
 
 async def test_callback_is_documented(client: httpx.AsyncClient) -> None:

@@ -1,7 +1,7 @@
 """Running turns, each in its own task.
 
-A client that disconnects does not stop its turn. Requests with the same Idempotency-Key share one turn, and each may
-have a callback: then its response does not wait for the save, and its URL is notified of the outcome.
+A client that disconnects does not stop its turn; its user can. Requests with the same Idempotency-Key share one turn,
+and each may have a callback: then its response does not wait for the save, and its URL is notified of the outcome.
 """
 
 import asyncio
@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator
 
 from agent.progress import Delta, Progress, Waiting
 from callbacks import Callbacks
-from errors import IdempotencyKeyReused, InternalError, ServiceError, TurnStopped
+from errors import IdempotencyKeyReused, InternalError, ServiceError, TurnNotRunning, TurnStopped
 from lifecycle import BackgroundTasks
 from models import Response
 from slots import Slots
 from turn.pipeline import TurnPipeline
-from turn.request import TurnRequest
+from turn.request import StopRequest, TurnRequest
 from turn.running_turn import RunningTurn
 
 QUIET_SECONDS = 0.5
@@ -31,6 +31,8 @@ class RunningTurns:
         self._background = background
         self._slots = slots
         self._running: dict[str, RunningTurn] = {}
+        self._resuming: dict[str, RunningTurn] = {}
+        """Turns that only look for what was stored. A request that may run the turn must not join one of them."""
 
     async def reply(self, request: TurnRequest) -> Response:
         """The turn's response."""
@@ -40,25 +42,39 @@ class RunningTurns:
     async def events(self, request: TurnRequest) -> AsyncIterator[Waiting | Progress | Response]:
         """The turn's progress as it happens, then its response. It begins with Waiting if the turn is slow to begin.
 
-        A turn that was joined, or that produced no text, yields its whole reply as one Delta. Raises ServiceError if
-        the turn fails, before or after the first progress.
+        A turn that was joined yields its progress from the beginning. A turn that produced no text, because it is not
+        streamed or was recorded before, yields its whole reply as one Delta. Raises ServiceError if the turn fails,
+        before or after the first progress.
         """
         has_text = False
         joined = self._join(request)
         turn = joined or self._start(request, is_streamed=True)
-        if not await turn.begins_within(QUIET_SECONDS, request if joined else None):
+        if not await turn.begins_within(QUIET_SECONDS, request):
             yield Waiting()
-        if joined is None:
-            while (progress := await turn.progress.get()) is not None:
-                has_text = has_text or isinstance(progress, Delta)
-                yield progress
+        async for progress in turn.live.progress.read(is_joining=joined is not None):
+            has_text = has_text or isinstance(progress, Delta)
+            yield progress
         response = await turn.response(request)
         if not has_text:
             yield Delta(response.reply)
         yield response
 
+    async def stop(self, request: StopRequest) -> Response:
+        """Stop the model of a running turn, and return the turn's response once what was said is saved.
+
+        A turn whose model has just ended is not stopped; its response shows it. Raises TurnNotRunning if no such turn
+        runs in this process, and what the turn raises, StoppedEmpty among it.
+        """
+        turn = self._running.get(request.turn_id)
+        if turn is None:
+            raise TurnNotRunning
+        turn.live.stop.press()
+        return await turn.response()
+
     def _join(self, request: TurnRequest) -> RunningTurn | None:
         turn = self._running.get(request.turn_id)
+        if turn is None and request.is_resumed:
+            turn = self._resuming.get(request.turn_id)
         if turn is None:
             return None
         if turn.text != request.text:
@@ -67,21 +83,20 @@ class RunningTurns:
         return turn
 
     def _start(self, request: TurnRequest, *, is_streamed: bool) -> RunningTurn:
-        turn = RunningTurn(request.text)
+        turn = RunningTurn(request.text, is_streamed=is_streamed)
         self._slots.take()
         try:
             turn.add_callback(request.callback_url, self._callbacks)
         except ServiceError:
             self._slots.give_back()
             raise
-        self._running[request.turn_id] = turn
-        self._background.start(self._run(request, turn, is_streamed=is_streamed))
+        self._turns_like(request)[request.turn_id] = turn
+        self._background.start(self._run(request, turn))
         return turn
 
-    async def _run(self, request: TurnRequest, turn: RunningTurn, *, is_streamed: bool) -> None:
-        emit = turn.emit if is_streamed else None
+    async def _run(self, request: TurnRequest, turn: RunningTurn) -> None:
         try:
-            result = await self._pipeline.run(request, emit)
+            result = await self._pipeline.run(request, turn.live)
             turn.succeed(result.response)
             turn.end(result.response if result.afterwards is None else await result.afterwards())
         except ServiceError as error:
@@ -91,6 +106,9 @@ class RunningTurns:
             raise
         finally:
             turn.fail(InternalError())  # whatever happened, no client is left waiting
-            del self._running[request.turn_id]
+            del self._turns_like(request)[request.turn_id]
             self._slots.give_back()
             turn.notify()
+
+    def _turns_like(self, request: TurnRequest) -> dict[str, RunningTurn]:
+        return self._resuming if request.is_resumed else self._running

@@ -7,9 +7,16 @@ from dataclasses import dataclass
 
 from agent.chat_agent import ChatAgent, ModelReply
 from agent.context import ModelInput, RunContext, model_input, reduced_input
-from agent.progress import Emit
 from agent.user_memory import UserMemory
-from errors import InternalError, ServiceError, TurnStopped, TurnTimeout
+from errors import (
+    InternalError,
+    ServiceError,
+    StoppedEmpty,
+    TurnNotFound,
+    TurnNotKnown,
+    TurnStopped,
+    TurnTimeout,
+)
 from llm.errors import ModelContextTooLong
 from memory_models import ConversationEntry, Profile
 from memory_user_data import UserDataClient
@@ -18,13 +25,15 @@ from models import Response, now
 from settings import Settings
 from tracing import traced
 from turn.completed_turn import CompletedTurn
+from turn.live_turn import LiveTurn
 from turn.recall import MemorySnapshot, recall
 from turn.recent_finishes import RecentFinishes
 from turn.replies import draft_response, final_response, recorded_response, unknown_response, with_metadata
 from turn.request import TurnRequest
-from turn.saving import TurnSaver
+from turn.saving import SaveOutcome, TurnSaver
 from turn.summaries import Summaries
 from turn.turn_log import TurnLog
+from turn.unsaved import UnsavedReplies
 
 MIN_SAVE_SECONDS = 1.0
 """Least time for a save, in seconds, also if the reply came at the end of the turn's time limit. One attempt fits."""
@@ -61,13 +70,14 @@ class TurnPipeline:
         self._settings = settings
         self._metrics = metrics
         self._finishes = RecentFinishes()
+        self._unsaved = UnsavedReplies()
 
     @traced("turn")
-    async def run(self, request: TurnRequest, emit: Emit | None = None) -> TurnResult:
+    async def run(self, request: TurnRequest, live: LiveTurn) -> TurnResult:
         """Run the turn and log its outcome. Raises ServiceError if there is no reply; InternalError for a bug."""
         log = TurnLog(request, self._metrics)
         try:
-            result = await self._run(request, emit and log.noting_first_token(emit), log)
+            result = await self._run(request, live, log)
         except TimeoutError as error:
             log.write_failure(TurnTimeout)
             raise TurnTimeout from error
@@ -83,7 +93,7 @@ class TurnPipeline:
         log.write_reply(result.response.metadata)
         return result
 
-    async def _run(self, request: TurnRequest, emit: Emit | None, log: TurnLog) -> TurnResult:
+    async def _run(self, request: TurnRequest, live: LiveTurn, log: TurnLog) -> TurnResult:
         deadline = asyncio.get_running_loop().time() + self._settings.turn_timeout_seconds
         async with asyncio.timeout_at(deadline):
             with log.measured("read"):
@@ -93,7 +103,10 @@ class TurnPipeline:
                 response = recorded_response(request, memory.recorded_turn, self._agent.model_name)
                 response = with_metadata(response, finish=self._finishes.of(request.turn_id))
                 return TurnResult(response)
-            turn = await self._complete(request, memory, emit, log)
+            turn = self._unsaved.turn_of(request, memory)
+            if turn is None:
+                _check_may_run(request, memory)
+                turn = await self._complete(request, memory, live, log)
         if request.callback_url is not None:
             return TurnResult(turn.draft, lambda: self._save_late(turn, log))
         remaining = deadline - asyncio.get_running_loop().time()
@@ -102,7 +115,7 @@ class TurnPipeline:
             return TurnResult(await self._save(turn, limit))
 
     async def _complete(
-        self, request: TurnRequest, memory: MemorySnapshot, emit: Emit | None, log: TurnLog
+        self, request: TurnRequest, memory: MemorySnapshot, live: LiveTurn, log: TurnLog
     ) -> CompletedTurn:
         """Run the agent."""
         profile = (memory.profile or Profile.default(request.user_id)).with_name(request.user_id, request.user_name)
@@ -110,26 +123,33 @@ class TurnPipeline:
         is_reduced = False
         with log.measured("model"):
             try:
-                produced = await self._ask(request, given, emit)
+                produced = await self._ask(request, given, live, log)
             except ModelContextTooLong as refusal:
                 given, is_reduced = self._reduced(request, memory, profile, refusal), True
-                produced = await self._ask_again(request, given, emit)
+                produced = await self._ask_again(request, given, live, log)
         question = ConversationEntry(role="user", content=request.text, timestamp=request.received_at)
-        reply = ConversationEntry(role="assistant", content=produced.text, timestamp=now())
+        reply = ConversationEntry(role="assistant", content=produced.text, timestamp=now(), stopped=produced.is_stopped)
         draft = draft_response(request, reply, self._agent.model_name, memory.state, produced.finish, given.lag)
         if is_reduced:
             draft = with_metadata(draft, context="reduced")
         return CompletedTurn(request, draft, (question, reply), memory, is_reduced)
 
-    async def _ask(self, request: TurnRequest, given: ModelInput, emit: Emit | None) -> ModelReply:
+    async def _ask(self, request: TurnRequest, given: ModelInput, live: LiveTurn, log: TurnLog) -> ModelReply:
+        """The model's reply. If it is stopped, what it said so far. Raises StoppedEmpty if that is nothing."""
         memory = UserMemory(self._memory, request.user_id, request.session_id)
         context = RunContext(request.user_id, given.instructions, memory)
-        return await self._agent.reply(context, given.messages, emit)
+        emit = live.emit and log.noting_first_token(live.emit)
+        reply = await live.stop.run(lambda: self._agent.reply(context, given.messages, emit))
+        if reply is not None:
+            return reply
+        if not live.progress.text.strip():
+            raise StoppedEmpty
+        return ModelReply(live.progress.text, finish=None, is_cut=True, is_refusal=False, is_stopped=True)
 
-    async def _ask_again(self, request: TurnRequest, given: ModelInput, emit: Emit | None) -> ModelReply:
+    async def _ask_again(self, request: TurnRequest, given: ModelInput, live: LiveTurn, log: TurnLog) -> ModelReply:
         """Ask with a reduced window. If that too is too long, a summary has to relieve the session."""
         try:
-            return await self._ask(request, given, emit)
+            return await self._ask(request, given, live, log)
         except ModelContextTooLong:
             budget = self._settings.context_budget_chars // SMALL_WINDOW_DIVISOR
             self._summaries.relieve(request.session_id, request.user_id, budget)
@@ -155,7 +175,15 @@ class TurnPipeline:
         response = final_response(turn, outcome)
         if turn.request.is_repeatable:
             self._finishes.remember(turn.request.turn_id, response.metadata.finish)
+            self._keep_if_unsaved(turn, outcome)
         return response
+
+    def _keep_if_unsaved(self, turn: CompletedTurn, outcome: SaveOutcome) -> None:
+        """Keep the reply for a repeated request, unless it is saved or memory will never take it."""
+        if outcome.history == "saved" or outcome.is_rejected:
+            self._unsaved.forget(turn.request.turn_id)
+        else:
+            self._unsaved.keep(turn)
 
     async def _save_late(self, turn: CompletedTurn, log: TurnLog) -> Response:
         """Save the turn after its response was sent, and return its final response."""
@@ -169,3 +197,9 @@ class TurnPipeline:
             final = with_metadata(turn.draft, history="not_saved", code=error.code)
         log.write_late_save(final.metadata)
         return final
+
+
+def _check_may_run(request: TurnRequest, memory: MemorySnapshot) -> None:
+    """Whether the model may be asked. Raises TurnNotFound or TurnNotKnown for a turn that is only to be resumed."""
+    if request.is_resumed:
+        raise TurnNotKnown if memory.conversation is None else TurnNotFound

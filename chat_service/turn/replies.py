@@ -70,5 +70,6 @@ def _response(request: TurnRequest, reply: ConversationEntry, model_name: str, h
             memory="ok",
             model=model_name,
             turn_id=request.turn_id,
+            stopped=reply.stopped or None,
         ),
     )

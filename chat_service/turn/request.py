@@ -15,6 +15,18 @@ from turn.session_ids import belongs_to_another, derived_session_id
 
 
 @dataclass(frozen=True)
+class StopRequest:
+    """Which turn of a user to stop. Its id depends on the user, so nobody names a turn of another."""
+
+    turn_id: str
+
+    @classmethod
+    def of(cls, user: User, session_id: str | None, idempotency_key: str) -> "StopRequest":
+        """The request for the turn that this user requested with this session id and key."""
+        return cls(_keyed_ids(user, session_id or None, idempotency_key)[1])
+
+
+@dataclass(frozen=True)
 class TurnRequest:
     """What a turn is to do: for which user, in which session, under which turn id."""
 
@@ -30,9 +42,13 @@ class TurnRequest:
     is_repeatable: bool
     """The turn id comes from an Idempotency-Key, so the turn may be recorded already."""
     callback_url: str | None = None
+    is_resumed: bool = False
+    """The turn must exist: it is not to run again."""
 
     @classmethod
-    def from_message(cls, message: Message, user: User, idempotency_key: str | None) -> "TurnRequest":
+    def from_message(
+        cls, message: Message, user: User, idempotency_key: str | None, *, is_resumed: bool = False
+    ) -> "TurnRequest":
         """The user's request for this message.
 
         Raises EmptyText if the message has no text, NotOwner if its session id is reserved for another user.
@@ -45,8 +61,7 @@ class TurnRequest:
         if idempotency_key is None:
             session_id, turn_id = given or str(uuid4()), str(uuid4())
         else:
-            session_id = given or _session_id(user, idempotency_key)
-            turn_id = _derived("turn", user.user_id, session_id, idempotency_key)
+            session_id, turn_id = _keyed_ids(user, given, idempotency_key)
         return cls(
             user_id=user.user_id,
             user_name=user.name,
@@ -57,7 +72,14 @@ class TurnRequest:
             is_new_session=given is None and idempotency_key is None,
             is_repeatable=idempotency_key is not None,
             callback_url=None if message.callback_url is None else str(message.callback_url),
+            is_resumed=is_resumed,
         )
+
+
+def _keyed_ids(user: User, session_id: str | None, idempotency_key: str) -> tuple[str, str]:
+    """The ids of the session and of the turn of a request with a key."""
+    session_id = session_id or _session_id(user, idempotency_key)
+    return session_id, _derived("turn", user.user_id, session_id, idempotency_key)
 
 
 def _session_id(user: User, idempotency_key: str) -> str:

@@ -1,46 +1,42 @@
 """One running turn and what waits for it: requests, a stream, callbacks."""
 
 import asyncio
+from typing import Any
 
-from agent.progress import Progress
 from callbacks import Callbacks, PendingCallback
 from errors import ServiceError
 from models import Response
+from turn.live_turn import LiveTurn
 from turn.replies import unknown_response
 from turn.request import TurnRequest
 
 
 class RunningTurn:
-    """A running turn: its future response, its outcome, its progress if a client streams it, and its callbacks."""
+    """A running turn: its future response, its outcome, its progress if it is streamed, and its callbacks."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, is_streamed: bool) -> None:
         self.text = text
-        self.progress: asyncio.Queue[Progress | None] = asyncio.Queue()
-        """The turn's progress, then None."""
+        self.live = LiveTurn(is_streamed)
         self._callbacks: dict[str, PendingCallback] = {}
         self._response: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self._outcome: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         """The response once its save has ended."""
         self._response.add_done_callback(self._end_progress)
-        self._begun = asyncio.Event()
 
-    async def response(self, request: TurnRequest) -> Response:
-        """Wait for the request's response. Raises ServiceError if the turn failed."""
-        return await asyncio.shield(self._awaited(request))
+    async def response(self, request: TurnRequest | None = None) -> Response:
+        """Wait for the request's response; without a request for the outcome. Raises ServiceError if it failed."""
+        return await asyncio.shield(self._outcome if request is None else self._awaited(request))
 
-    def emit(self, progress: Progress) -> None:
-        """Hand on the turn's progress to the client that streams it."""
-        self.progress.put_nowait(progress)
-        self._begun.set()
-
-    async def begins_within(self, seconds: float, joined: TurnRequest | None) -> bool:
-        """Whether there is an event to send within this time. A joined turn gives nothing before its response."""
+    async def begins_within(self, seconds: float, request: TurnRequest) -> bool:
+        """Whether there is an event to send for the request within this time: progress, or its response."""
+        awaited = self._awaited(request)
+        begun = asyncio.create_task(self.live.progress.begin())
+        either: set[asyncio.Future[Any]] = {awaited, begun}
         try:
-            async with asyncio.timeout(seconds):
-                await (asyncio.wait({self._awaited(joined)}) if joined else self._begun.wait())
-        except TimeoutError:
-            return False
-        return True
+            await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            return begun.done() or awaited.done()
+        finally:
+            begun.cancel()
 
     def add_callback(self, url: str | None, callbacks: Callbacks) -> None:
         """Notify this URL too. Each URL is notified once. Raises TooManyCallbacks."""
@@ -80,5 +76,4 @@ class RunningTurn:
 
     def _end_progress(self, response: asyncio.Future[Response]) -> None:
         response.exception()  # marks the exception as retrieved, for the case that no client waits any more
-        self.progress.put_nowait(None)
-        self._begun.set()
+        self.live.progress.end()

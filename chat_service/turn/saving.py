@@ -97,4 +97,4 @@ class _Attempts:
 
 def _is_too_long(entry: ConversationEntry) -> bool:
     """Whether the memory service refuses the entry. It measures the same three fields as JSON in UTF-8."""
-    return len(to_json(entry, exclude={"turn_id"})) > MAX_ENTRY_BYTES
+    return len(to_json(entry, exclude={"turn_id", "stopped"})) > MAX_ENTRY_BYTES

@@ -68,7 +68,7 @@ class TurnLog:
         problems = [f"{name}={value}" for name, value in optional if value]
         outcome = (
             f"status=200 history={metadata.history} memory={metadata.memory} model={metadata.model} "
-            f"finish={metadata.finish or '-'}"
+            f"finish={'stopped' if metadata.stopped else metadata.finish or '-'}"
         )
         is_success = not problems and metadata.memory == "ok"
         self._write(" ".join([outcome, *problems]), is_success=is_success)

@@ -1,0 +1,84 @@
+/** The list of a person's sessions, the one with the latest activity first. */
+
+import { json } from "./api.js";
+import { button, byId, confirmed, element, localTime, showProblem } from "./page.js";
+
+/** The list beside the messages. */
+export class Sessions {
+  #list = byId("session-list");
+  #more = byId("more-sessions");
+  #user = "";
+  #current = "";
+  #before = null;
+
+  /**
+   * @param {(session: string) => void} open shows a session
+   * @param {() => void} begin shows an empty one
+   */
+  constructor(open, begin) {
+    Object.assign(this, { open, begin });
+    this.#more.addEventListener("click", () => this.#load());
+  }
+
+  /** Read the list again. @param {string} user */
+  async refresh(user) {
+    this.#user = user;
+    this.#before = null;
+    await this.#load();
+  }
+
+  /** Mark the session that is shown. */
+  mark(/** @type {string} */ session) {
+    this.#current = session;
+    for (const item of this.#list.children) {
+      item.firstChild.setAttribute("aria-current", String(item.dataset.session === session));
+    }
+  }
+
+  async #load() {
+    const user = this.#user;
+    const more = this.#before ? `&before=${encodeURIComponent(this.#before)}` : "";
+    try {
+      const page = await json("GET", `/users/${encodeURIComponent(user)}/sessions?limit=20${more}`);
+      if (user !== this.#user) return;
+      const made = page.sessions.map((session) => this.#item(session));
+      if (more) this.#list.append(...made);
+      else this.#list.replaceChildren(...made);
+      this.#before = page.before;
+      this.#more.hidden = !page.before;
+      this.mark(this.#current);
+      showProblem(byId("session-notice"), null);
+    } catch (error) {
+      showProblem(byId("session-notice"), error);
+    }
+  }
+
+  /** @param {{session_id: string, title: string, messages: number, updated_at: string}} session */
+  #item({ session_id: id, title, messages, updated_at: updated }) {
+    const name = title || "Session without messages";
+    const open = button("", () => this.open(id));
+    open.append(
+      element("span", { text: name }),
+      element("small", { text: `${messages} messages · ${localTime(updated)}` }),
+    );
+    const item = element("li", {}, open);
+    item.dataset.session = id;
+    item.append(button("✕", () => this.#delete(item, name, messages), { label: `Delete session: ${name}` }));
+    return item;
+  }
+
+  async #delete(/** @type {HTMLElement} */ item, /** @type {string} */ name, /** @type {number} */ messages) {
+    const id = item.dataset.session;
+    const text = `“${name}” with its ${messages} messages and its summary goes for good.`;
+    if (!(await confirmed("Delete this session?", text, "Delete"))) return;
+    try {
+      await json("DELETE", `/sessions/${encodeURIComponent(id)}?user_id=${encodeURIComponent(this.#user)}`);
+    } catch (error) {
+      showProblem(byId("session-notice"), error);
+      return;
+    }
+    item.remove();
+    if (id === this.#current) this.begin();
+    else byId("new-session").focus();
+  }
+}

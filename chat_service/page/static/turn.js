@@ -1,0 +1,125 @@
+/** One turn: sent with its own key, and asked for again with the same key until its outcome is known. */
+
+import { ConnectionLost, ServiceError, events, json, newId } from "./api.js";
+
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 5_000;
+/** Errors after which the same request may be sent again by the page itself: memory does not respond for a moment. */
+const PASSING = new Set(["turn_not_known", "stopping"]);
+
+/**
+ * The turns of this browser that have no final outcome yet, one for each session. All tabs see them, so that a reload
+ * or a second tab can ask again with the same key.
+ */
+export const unfinished = {
+  /** @param {string} user @param {string} session */
+  name: (user, session) => `chat.turn/${user}/${session}`,
+  /** @param {string} user @param {string} session @returns {{key: string, text: string} | null} */
+  get: (user, session) => JSON.parse(localStorage.getItem(unfinished.name(user, session)) ?? "null"),
+  /** @param {Turn} turn */
+  keep: (turn) =>
+    localStorage.setItem(unfinished.name(turn.user, turn.session), JSON.stringify({ key: turn.key, text: turn.text })),
+  /** @param {Turn} turn */
+  forget: (turn) => localStorage.removeItem(unfinished.name(turn.user, turn.session)),
+};
+
+/** A message and its reply. What happens is reported to a view. */
+export class Turn {
+  #left = new AbortController();
+
+  /**
+   * @param {string} user
+   * @param {string} session
+   * @param {string} text
+   * @param {string} [key] of a turn that was sent before
+   */
+  constructor(user, session, text, key) {
+    Object.assign(this, { user, session, text, key: key ?? newId() });
+  }
+
+  /** Send the message. @param {TurnView} view */
+  async run(view) {
+    unfinished.keep(this);
+    await this.#follow(view, false);
+  }
+
+  /** Get the reply of a message that was sent before; the model is not asked again. @param {TurnView} view */
+  async resume(view) {
+    await this.#follow(view, true);
+  }
+
+  /** End the model. What it has said so far stays; the stream reports it. */
+  async stop() {
+    await json("POST", "/chat/stop", { key: this.key, body: { user_id: this.user, session_id: this.session } });
+  }
+
+  /** Save a reply that could not be saved. @returns the whole response */
+  async save() {
+    const done = await json("POST", "/chat/?resume=true", { key: this.key, body: this.#body });
+    this.#conclude(done);
+    return done;
+  }
+
+  /** Read no more of the reply. The turn goes on in the service, and can be resumed. */
+  leave() {
+    this.#left.abort();
+  }
+
+  /** Whether somebody still looks at the turn. */
+  get isLeft() {
+    return this.#left.signal.aborted;
+  }
+
+  get #body() {
+    return { user_id: this.user, text: this.text, metadata: { session_id: this.session } };
+  }
+
+  /**
+   * Read the turn's events until its outcome is known. After a lost connection ask again, which never runs it twice.
+   * @param {TurnView} view
+   * @param {boolean} isResumed
+   */
+  async #follow(view, isResumed) {
+    for (let pause = FIRST_PAUSE_MS; !this.isLeft; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+      view.restart();
+      try {
+        await this.#read(view, isResumed ? "/chat/stream?resume=true" : "/chat/stream");
+        return;
+      } catch (error) {
+        if (this.isLeft) return;
+        const mayPass = error instanceof ConnectionLost || PASSING.has(error.code);
+        if (!mayPass) {
+          view.fail(error);
+          return;
+        }
+        isResumed = true;
+        view.reconnect(error);
+        await new Promise((resolve) => setTimeout(resolve, pause));
+      }
+    }
+  }
+
+  /** @param {TurnView} view @param {string} path */
+  async #read(view, path) {
+    for await (const { name, data } of events(path, this.#body, this.key, this.#left.signal)) {
+      if (this.isLeft) return;
+      if (name === "delta") view.add(data.text);
+      if (name === "tool") view.useTool(data);
+      if (name === "error") throw new ServiceError(0, data);
+      if (name === "done") {
+        this.#conclude(data);
+        await view.finish(data);
+      }
+    }
+  }
+
+  /** A turn that is not saved stays unfinished, so that it can be saved after a reload too. */
+  #conclude(/** @type {any} */ done) {
+    if (done.metadata.history === "saved" || !maySave(done)) unfinished.forget(this);
+  }
+}
+
+/** Whether a reply that is not saved can be saved later. Memory that works has refused it for good. */
+export function maySave(/** @type {any} */ done) {
+  return done.metadata.history !== "saved" && done.metadata.memory === "unavailable";
+}

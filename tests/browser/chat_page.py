@@ -1,0 +1,89 @@
+"""The chat page as a person uses it."""
+
+from typing import Self
+
+from playwright.async_api import Dialog, Locator, Page, Request, expect
+
+
+class ChatPage:
+    """A tab with the chat page."""
+
+    def __init__(self, tab: Page, url: str) -> None:
+        self.tab = tab
+        self.url = url
+        self.keys: list[str] = []
+        """The Idempotency-Key of each request that sent or resumed a turn."""
+        self.dialogs: list[str] = []
+        """What the page alerted. It never does."""
+        tab.on("request", self._note)
+        tab.on("dialog", self._dismiss)
+
+    async def enter(self, name: str) -> Self:
+        """Open the page and say who one is."""
+        await self.tab.goto(self.url)
+        await self.tab.get_by_role("textbox", name="Name").fill(name)
+        await self.tab.keyboard.press("Enter")
+        await expect(self.text).to_be_enabled()
+        return self
+
+    async def say(self, text: str) -> None:
+        """Send a message."""
+        await self.text.fill(text)
+        await self.text.press("Enter")
+
+    async def ask(self, text: str) -> None:
+        """Send a message and wait for the end of its reply."""
+        await self.say(text)
+        await expect(self.messages.nth(-2)).to_contain_text(text)
+        await self.until_idle()
+
+    async def until_idle(self) -> None:
+        """Wait until no turn runs, and the last reply is rendered."""
+        await expect(self.send).to_be_visible()
+        await expect(self.tab.get_by_role("status")).not_to_have_text("Sent")
+
+    async def sessions(self) -> list[str]:
+        """The titles of the listed sessions."""
+        return await self.tab.locator("#session-list li span").all_text_contents()
+
+    @property
+    def text(self) -> Locator:
+        """Where a message is written."""
+        return self.tab.get_by_label("Your message")
+
+    @property
+    def send(self) -> Locator:
+        """The button that sends it."""
+        return self.tab.get_by_role("button", name="Send", exact=True)
+
+    @property
+    def stop(self) -> Locator:
+        """The button that stops the reply."""
+        return self.tab.get_by_role("button", name="Stop", exact=True)
+
+    @property
+    def messages(self) -> Locator:
+        """All messages that are shown."""
+        return self.tab.locator(".message")
+
+    @property
+    def last(self) -> Locator:
+        """The last message with its notices."""
+        return self.messages.last
+
+    @property
+    def reply(self) -> Locator:
+        """The text of the last message."""
+        return self.last.locator(".body")
+
+    def button(self, name: str) -> Locator:
+        """A button by its name."""
+        return self.tab.get_by_role("button", name=name, exact=True)
+
+    def _note(self, request: Request) -> None:
+        if "/chat/" in request.url and "/chat/stop" not in request.url:
+            self.keys.append(request.headers["idempotency-key"])
+
+    async def _dismiss(self, dialog: Dialog) -> None:
+        self.dialogs.append(dialog.message)
+        await dialog.dismiss()

@@ -1,0 +1,215 @@
+"""The chat page in a real browser: replies, tools, errors, stop, sessions, and what a keyboard can do."""
+
+import re
+
+import pytest
+from playwright.async_api import expect
+
+from harness.system import System
+from tests.browser.chat_page import ChatPage
+from tests.browser.conftest import Watch
+from tests.calls import client, entries
+
+LONG = "Tell me " + " ".join(f"word{number}" for number in range(40))
+SESSION_MESSAGES = 5_000
+
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+
+
+async def test_somebody_says_who_they_are_and_gets_a_reply(chat: ChatPage) -> None:
+    """A new visitor gives a name, sends a message with Enter, and gets a rendered reply."""
+    await chat.enter("Ada Lovelace")
+    await expect(chat.button("You are Ada-Lovelace")).to_be_visible()
+    await chat.ask("Hello **there**")
+    await expect(chat.reply).to_have_text("You said: Hello there")
+    await expect(chat.reply.locator("strong")).to_have_text("there")
+    await expect(chat.tab.get_by_role("status")).to_have_text("Reply: You said: Hello there")
+
+
+async def test_a_reply_streams(chat: ChatPage) -> None:
+    """The first words are there before the last ones."""
+    await chat.enter("streamer")
+    await chat.say(LONG)
+    await expect(chat.reply).to_contain_text("word3")
+    assert "word39" not in await chat.reply.inner_text()
+    await expect(chat.reply).to_contain_text("word39")
+
+
+async def test_a_tool_at_work_is_shown(chat: ChatPage) -> None:
+    """While the model uses a tool the page names it."""
+    await chat.enter("tools")
+    await chat.ask("What time is it?")
+    await expect(chat.last.locator(".tool")).to_have_text("The model uses get_current_time")
+    await expect(chat.reply).to_contain_text("UTC")
+
+
+async def test_code_can_be_copied(chat: ChatPage) -> None:
+    """A block of code has a button that copies it as it is."""
+    await chat.enter("copier")
+    await chat.ask("\n```js\nlet a = '<b>';\n```")
+    await chat.button("Copy code").click()
+    await expect(chat.tab.get_by_role("status")).to_have_text("Copied")
+    assert await chat.tab.evaluate("navigator.clipboard.readText()") == "let a = '<b>';\n"
+
+
+async def test_stop_keeps_what_was_said(chat: ChatPage) -> None:
+    """Stop ends the model. What it said stays, marked, also after a reload."""
+    await chat.enter("stopper")
+    await chat.say(LONG)
+    await expect(chat.reply).to_contain_text("word3")
+    await chat.stop.click()
+    await expect(chat.last).to_contain_text("You stopped this reply.")
+    said = await chat.reply.inner_text()
+    assert "word39" not in said
+    await expect(chat.text).to_be_focused()
+    await chat.tab.reload()
+    await expect(chat.last).to_contain_text("You stopped this reply.")
+    assert await chat.reply.inner_text() == said
+
+
+async def test_escape_stops(chat: ChatPage) -> None:
+    """Escape stops a reply without leaving the text field."""
+    await chat.enter("escaper")
+    await chat.say(LONG)
+    await expect(chat.reply).to_contain_text("word3")
+    await chat.text.press("Escape")
+    await expect(chat.last).to_contain_text("You stopped this reply.")
+    await expect(chat.text).to_be_focused()
+
+
+async def test_stop_before_the_first_word(chat: ChatPage, watch: Watch) -> None:
+    """If the model had said nothing, the page says that nothing is saved and offers to ask again with the same key."""
+    watch.expected = ["409"]
+    await chat.enter("hasty")
+    await chat.say("script:hang please")
+    await chat.stop.click()
+    await expect(chat.last).to_contain_text("before the model said anything, and it is not saved")
+    await chat.button("Ask again").click()
+    await expect(chat.stop).to_be_visible()
+    await chat.stop.click()
+    await expect(chat.button("Ask again")).to_be_visible()
+    assert chat.keys == chat.keys[:1] * 2
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("html-once", "model"),
+        ("empty-choices-once", "model"),
+        ("401-once", "refused the key"),
+        ("429-retry-after-once", "try again|later|Retry"),
+        ("cut-stream-once", "cut|broke|again"),
+    ],
+)
+async def test_an_error_says_what_to_do_and_offers_the_same_again(
+    chat: ChatPage, watch: Watch, script: str, said: str
+) -> None:
+    """A failure of the model has its sentence. `Try again` sends the same message with the same key, and works."""
+    watch.expected = ["502", "503", "504"]
+    await chat.enter(script)
+    await chat.say(f"Please, script:{script} now or later")
+    notice = chat.last.locator(".notice.problem")
+    await expect(notice).to_contain_text(re.compile(said))
+    await chat.button("Try again").click()
+    await expect(chat.reply).to_contain_text("You said: Please")
+    await expect(notice).to_have_count(0)
+    assert chat.keys == chat.keys[:1] * 2
+    await expect(chat.messages).to_have_count(2)
+
+
+async def test_a_refusal_is_a_reply(chat: ChatPage) -> None:
+    """A model that declines has its sentence shown as the reply."""
+    await chat.enter("refused")
+    await chat.ask("script:refusal")
+    await expect(chat.reply).to_have_text("I cannot help with that.")
+
+
+async def test_sessions_are_listed_opened_and_deleted(chat: ChatPage) -> None:
+    """Sessions are named by their first words, the newest first; deleting one asks first."""
+    await chat.enter("lister")
+    for text in ("First one", "Second one"):
+        await chat.button("New session").click()
+        await chat.ask(text)
+    listed = chat.tab.locator("#session-list li span")
+    await expect(listed).to_have_text(["Second one", "First one"])
+    await listed.nth(1).click()
+    await expect(chat.messages.first).to_contain_text("First one")
+    await chat.button("Delete session: First one").click()
+    question = chat.tab.get_by_role("dialog", name="Delete this session?")
+    await expect(question).to_contain_text("“First one” with its 2 messages")
+    await chat.tab.keyboard.press("Escape")
+    await expect(question).to_be_hidden()
+    await expect(chat.button("Delete session: First one")).to_be_focused()
+    await chat.button("Delete session: First one").click()
+    await chat.button("Delete").click()
+    await expect(listed).to_have_text(["Second one"])
+    await expect(chat.messages).to_have_count(0)
+    await chat.tab.reload()
+    await expect(listed).to_have_text(["Second one"])
+
+
+async def test_the_session_with_the_latest_activity_is_first(chat: ChatPage) -> None:
+    """A message in an older session moves it to the top of the list."""
+    await chat.enter("mover")
+    listed = chat.tab.locator("#session-list li span")
+    for text in ("First one", "Second one"):
+        await chat.button("New session").click()
+        await chat.ask(text)
+    await listed.nth(1).click()
+    await expect(chat.messages.first).to_contain_text("First one")
+    await chat.ask("Another")
+    await expect(listed).to_have_text(["First one", "Second one"])
+
+
+async def test_a_long_session_opens_with_its_end(chat: ChatPage, served: System) -> None:
+    """Of 5,000 messages one page is read. Older ones come as one scrolls up, and nothing in view moves."""
+    session = served.new_id("session")
+    async with client() as http:
+        history = entries(*(f"Message {number}" for number in range(SESSION_MESSAGES)))
+        url = f"{served.memory}/conversations/{session}"
+        assert (await http.post(url, json={"history": history}, timeout=60)).status_code == 200
+    read: list[str] = []
+    chat.tab.on("request", lambda request: read.append(request.url) if "/messages?" in request.url else None)
+    await chat.enter("scroller")
+    await chat.tab.goto(f"{chat.url}/#{session}")
+    await expect(chat.messages.last).to_contain_text("Message 4999")
+    await expect(chat.messages.last).to_be_in_viewport()
+    assert len(read) == 1
+    for count in (100, 150):
+        first = chat.messages.first
+        text = await first.locator(".body").inner_text()
+        await first.scroll_into_view_if_needed()
+        await expect(chat.messages).to_have_count(count)
+        await expect(chat.messages.nth(50)).to_contain_text(text)
+        await expect(chat.messages.nth(50)).to_be_in_viewport()
+    assert len(read) == 3
+
+
+async def test_shift_enter_begins_a_line_and_blank_text_is_not_sent(chat: ChatPage) -> None:
+    """Shift+Enter begins a line; Enter sends, but not a blank message."""
+    await chat.enter("typist")
+    await chat.text.press("Enter")
+    await chat.text.fill("   ")
+    await chat.text.press("Enter")
+    await expect(chat.messages).to_have_count(0)
+    await chat.text.fill("one")
+    await chat.text.press("Shift+Enter")
+    await chat.text.press_sequentially("two")
+    await chat.text.press("Enter")
+    await expect(chat.messages.first.locator(".body")).to_have_text("one\ntwo")
+    await chat.until_idle()
+
+
+async def test_one_may_become_somebody_else(chat: ChatPage) -> None:
+    """Another name shows that name's sessions; Escape keeps the old one."""
+    await chat.enter("one")
+    await chat.ask("Of one")
+    await chat.button("You are one").click()
+    await chat.tab.keyboard.press("Escape")
+    await expect(chat.tab.locator("#session-list li span")).to_have_text(["Of one"])
+    await chat.button("You are one").click()
+    await chat.tab.get_by_role("textbox", name="Name").fill("other")
+    await chat.tab.keyboard.press("Enter")
+    await expect(chat.button("You are other")).to_be_visible()
+    await expect(chat.tab.locator("#session-list li")).to_have_count(0)
+    await expect(chat.messages).to_have_count(0)

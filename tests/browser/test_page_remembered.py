@@ -1,0 +1,102 @@
+"""What is remembered: it can be read, corrected, removed one by one, exported and erased."""
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Locator, expect
+
+from tests.browser.chat_page import ChatPage
+from tests.browser.conftest import Watch
+
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+
+
+async def opened(chat: ChatPage) -> Locator:
+    """Open the panel."""
+    await chat.button("What is remembered").click()
+    panel = chat.tab.get_by_role("dialog", name="What is remembered")
+    await expect(panel.get_by_label("Name")).not_to_have_value("")
+    return panel
+
+
+async def test_the_profile_can_be_corrected(chat: ChatPage) -> None:
+    """A changed profile is there when the panel is opened again."""
+    await chat.enter("corrector")
+    panel = await opened(chat)
+    await panel.get_by_label("Name").fill("Grace")
+    await panel.get_by_label("Goal").fill("learn Dapr")
+    await panel.get_by_role("button", name="Save profile").click()
+    await expect(chat.tab.get_by_role("status")).to_have_text("The profile is saved")
+    await chat.tab.keyboard.press("Escape")
+    await expect(panel).to_be_hidden()
+    await expect(chat.button("What is remembered")).to_be_focused()
+    await chat.tab.reload()
+    await expect(chat.text).to_be_enabled()
+    panel = await opened(chat)
+    await expect(panel.get_by_label("Name")).to_have_value("Grace")
+    await expect(panel.get_by_label("Goal")).to_have_value("learn Dapr")
+
+
+async def test_facts_are_added_changed_and_removed_one_by_one(chat: ChatPage) -> None:
+    """Each fact has its own buttons, and says since when it is kept."""
+    await chat.enter("knower")
+    panel = await opened(chat)
+    for text in ("Likes tea", "Has a dog"):
+        await panel.get_by_label("New fact").fill(text)
+        await panel.get_by_role("button", name="Add fact").click()
+        await expect(panel.get_by_label(f"Fact: {text}", exact=True)).to_have_value(text)
+    await expect(panel.locator("#facts li small").first).to_contain_text("Since ")
+    await panel.get_by_label("Fact: Likes tea", exact=True).fill("Likes green tea")
+    await panel.get_by_role("button", name="Change fact: Likes tea").click()
+    await panel.get_by_role("button", name="Remove fact: Has a dog").click()
+    await expect(panel.locator("#facts input")).to_have_count(1)
+    await expect(panel.get_by_label("Fact: Likes green tea", exact=True)).to_have_value("Likes green tea")
+
+
+async def test_a_problem_is_said_in_the_panel(chat: ChatPage, watch: Watch) -> None:
+    """If memory does not respond, the panel says so and stays open."""
+    watch.expected = ["503"]
+    await chat.enter("unlucky")
+    panel = await opened(chat)
+    await chat.tab.route("**/facts", lambda route: route.fulfill(status=503, json={"detail": "Not now.", "code": "x"}))
+    await panel.get_by_label("New fact").fill("Likes tea")
+    await panel.get_by_role("button", name="Add fact").click()
+    await expect(panel.get_by_role("alert")).to_have_text("Not now.")
+
+
+async def test_everything_is_exported_as_a_file(chat: ChatPage, tmp_path: Path) -> None:
+    """The file has the profile and the messages."""
+    await chat.enter("exporter")
+    await chat.ask("Keep this")
+    panel = await opened(chat)
+    async with chat.tab.expect_download() as download:
+        await panel.get_by_role("button", name="Export everything").click()
+    file = await download.value
+    await file.save_as(tmp_path / "export.json")
+    exported = json.loads((tmp_path / "export.json").read_text())
+    assert (exported["user_id"], file.suggested_filename) == ("exporter", "exporter.json")
+    assert [it["content"] for it in exported["conversations"][0]["history"]] == ["Keep this", "You said: Keep this"]
+
+
+async def test_an_erase_asks_and_names_what_goes(chat: ChatPage) -> None:
+    """Cancel keeps everything; `Erase everything` leaves no session, no profile and no fact."""
+    await chat.enter("leaver")
+    await chat.ask("Forget this")
+    panel = await opened(chat)
+    await panel.get_by_label("New fact").fill("Likes tea")
+    await panel.get_by_role("button", name="Add fact").click()
+    await expect(panel.locator("#facts li")).to_have_count(1)
+    question = chat.tab.get_by_role("dialog", name="Erase everything?")
+    await panel.get_by_role("button", name="Erase everything").click()
+    await expect(question).to_contain_text("All that is kept of leaver goes for good: the profile, all facts, and all")
+    await expect(question.get_by_role("button", name="Cancel")).to_be_focused()
+    await question.get_by_role("button", name="Cancel").click()
+    await expect(panel.locator("#facts li")).to_have_count(1)
+    await panel.get_by_role("button", name="Erase everything").click()
+    await question.get_by_role("button", name="Erase everything").click()
+    await expect(panel).to_be_hidden()
+    await expect(chat.messages).to_have_count(0)
+    await expect(chat.tab.locator("#session-list li")).to_have_count(0)
+    panel = await opened(chat)
+    await expect(panel.locator("#no-facts")).to_be_visible()
