@@ -17,8 +17,24 @@ def describe_identity(description: dict[str, Any], *, is_on: bool) -> None:
     if is_on:
         _describe_tokens(description)
         message["examples"] = [{k: v for k, v in it.items() if k != "user_id"} for it in message["examples"]]
+        for parameter in _user_id_parameters(description):
+            parameter["schema"]["examples"] = ["me"]
     else:
         _require_user_id(message)
+        for parameter in _user_id_parameters(description):
+            schema = parameter["schema"]
+            claimed: dict[str, Any] = next((it for it in schema.pop("anyOf", []) if it["type"] == "string"), {})
+            parameter.update(required=True, schema={**schema, **claimed})
+
+
+def _user_id_parameters(description: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        parameter
+        for operations in description["paths"].values()
+        for operation in operations.values()
+        for parameter in operation.get("parameters", [])
+        if parameter["name"] == "user_id"
+    ]
 
 
 def _require_user_id(message: dict[str, Any]) -> None:
