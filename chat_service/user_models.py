@@ -153,6 +153,39 @@ class NewFact(BaseModel):
     session_id: Id | None = None
 
 
+class ExportedSession(BaseModel):
+    """One session with everything that is stored of it."""
+
+    session_id: str
+    created: str
+    summary: SessionSummary | None
+    history: list[StoredMessage]
+
+
+class UserExport(BaseModel):
+    """Everything that is stored of a user, as the memory service gives it; `profile` is null if there is none."""
+
+    model_config = _example(
+        user_id="junaid",
+        profile=PROFILE,
+        facts=[FACT],
+        conversations=[
+            {
+                "session_id": "session-1",
+                "created": WHEN,
+                "summary": None,
+                "history": [{"role": "user", "content": "Hello", "timestamp": WHEN, "turn_id": "turn-1"}],
+            }
+        ],
+    )
+
+    user_id: str
+    profile: UserProfile | None
+    facts: list[UserFact]
+    conversations: list[ExportedSession]
+    damaged: list[str] = Field(default=[], description="sessions that cannot be read whole; absent if there are none")
+
+
 class FactChange(BaseModel):
     """The new text of a fact."""
 

@@ -137,6 +137,7 @@ def test_a_list_that_cannot_be_written_costs_no_turn(service: Service) -> None:
     run(scenario())
 
 
+@pytest.mark.slow
 def test_marks_are_compacted(service: Service) -> None:
     """Months of turns in two sessions leave a short list."""
 

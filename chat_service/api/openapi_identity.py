@@ -20,9 +20,25 @@ def describe_identity(description: dict[str, Any], *, is_on: bool) -> None:
         _describe_tokens(description)
         for body in bodies:
             body["examples"] = [{k: v for k, v in it.items() if k != "user_id"} for it in body["examples"]]
+        for parameter in _user_id_parameters(description):
+            parameter["schema"]["examples"] = ["me"]
     else:
         for body in bodies:
             _require_user_id(body)
+        for parameter in _user_id_parameters(description):
+            schema = parameter["schema"]
+            claimed: dict[str, Any] = next((it for it in schema.pop("anyOf", []) if it["type"] == "string"), {})
+            parameter.update(required=True, schema={**schema, **claimed})
+
+
+def _user_id_parameters(description: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        parameter
+        for operations in description["paths"].values()
+        for operation in operations.values()
+        for parameter in operation.get("parameters", [])
+        if parameter["name"] == "user_id"
+    ]
 
 
 def _require_user_id(body: dict[str, Any]) -> None:

@@ -46,12 +46,13 @@ from user_models import (
     SessionPage,
     SessionSummary,
     StoredMessage,
+    UserExport,
     UserFact,
     UserProfile,
 )
 
 ME = "me"
-"""Stands for the token's user in a path, with identity on: a client need not know the user id of its token."""
+"""Stands for the token's user, with identity on: a client need not know the user id of its token."""
 
 EXPORT_NAME = "what-is-remembered.json"
 """Name of the exported file. It holds no user id: not every id may be in a header."""
@@ -62,9 +63,6 @@ BODY_ERRORS = (BodyTooLarge, BodyTooSlow, Overloaded)
 """The errors of a request with a body."""
 
 KNOWN_FACT: Responses = {200: {"model": UserFact, "description": "The text was remembered before"}}
-EXPORTED: Responses = {
-    200: {"description": "Everything that is stored of the user", "content": {"application/json": {"schema": {}}}}
-}
 
 UserId = Annotated[
     Id,
@@ -81,11 +79,15 @@ Before = Annotated[
 ]
 
 
-async def _user_in_path(user_id: UserId, token_user: TokenUser) -> User:
-    """The user whose data is requested. Raises UserMismatch if it is another than the token's."""
+def _named_user(token_user: User | None, user_id: str | None, *location: str) -> User:
     if token_user is not None and user_id == ME:
         return token_user
-    return requested_user(token_user, user_id, "path", "user_id")
+    return requested_user(token_user, user_id, *location)
+
+
+async def _user_in_path(user_id: UserId, token_user: TokenUser) -> User:
+    """The user whose data is requested. Raises UserMismatch if it is another than the token's."""
+    return _named_user(token_user, user_id, "path", "user_id")
 
 
 UserInPath = Annotated[User, Depends(_user_in_path)]
@@ -99,7 +101,7 @@ async def _session_owner(
     ] = None,
 ) -> User:
     """The user in whose name a session is read or deleted. Raises NotOwner if its id is reserved for another user."""
-    user = requested_user(token_user, user_id, "query", "user_id")
+    user = _named_user(token_user, user_id, "query", "user_id")
     if user.is_verified and belongs_to_another(session_id, user.user_id):
         raise NotOwner
     return user
@@ -230,8 +232,8 @@ async def _open_export(user: UserInPath, services: ServicesInUse) -> AsyncIterat
 
 @router.get(
     "/users/{user_id}/export",
-    response_class=ExportResponse,
-    responses={**error_responses(*COMMON_ERRORS), **EXPORTED},
+    response_model=UserExport,
+    responses=error_responses(*COMMON_ERRORS),
 )
 async def export_user(
     request: Request, pieces: Annotated[AsyncIterator[bytes], Depends(_open_export)]

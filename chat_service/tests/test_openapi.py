@@ -76,6 +76,15 @@ async def test_key_says_how_long_it_holds(client: httpx.AsyncClient) -> None:
     assert "among the session's last 128 turns" in schema
 
 
+async def test_user_must_be_named_without_identity(client: httpx.AsyncClient) -> None:
+    """The description says that the user of a session is required, as the route does."""
+    described = (await client.get("/openapi.json")).json()
+    parameters = described["paths"]["/sessions/{session_id}/messages"]["get"]["parameters"]
+    (user_id,) = [parameter for parameter in parameters if parameter["name"] == "user_id"]
+    assert user_id["required"] is True
+    assert user_id["schema"]["type"] == "string"
+
+
 async def test_no_reference_dangles(client: httpx.AsyncClient) -> None:
     """Every `$ref` of the description, the callbacks' included, leads to something."""
     described = (await client.get("/openapi.json")).json()
