@@ -302,4 +302,4 @@ def test_without_the_tutorial_the_bench_is_one_line(checkout: Checkout, tmp_path
     assert run.returncode == 1
     (line,) = run.stdout.splitlines()
     assert REPOSITORY in line
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("bench-*")) == []
