@@ -129,7 +129,9 @@ class RecallQuery(BaseModel):
 
     session_id: Annotated[Identifier, Query(examples=["session-1"])]
     last: Annotated[int, Query(ge=1, le=MAX_RECALLED_MESSAGES)] = MAX_RECALLED_MESSAGES
-    turn_id: Annotated[Identifier | None, Query(description="also return this turn, if it is remembered")] = None
+    turn_id: Annotated[
+        Identifier | None, Query(description="also return this turn, if it is remembered", examples=["turn-1"])
+    ] = None
 
 
 class MemoriesQuery(BaseModel):
@@ -357,6 +359,11 @@ class ConversationSlice(BaseModel):
 
 class Recollection(BaseModel):
     """What a turn needs of memory, in one read: the user's profile and facts, and the session's newest messages."""
+
+    model_config = _example(
+        memories={**PROFILE, "facts": [FACT]},
+        conversation={"session_id": "session-1", "history": TURN_MESSAGES, "total": 2, "epoch": "5f9f100590d41515"},
+    )
 
     memories: UserMemories
     conversation: ConversationSlice

@@ -121,6 +121,6 @@ async def test_an_erase_among_writers_is_final(system: System) -> None:
         assert erased.status_code == 204
         assert {response.status_code for response in await asyncio.gather(*in_flight)} <= {200, 201, 410}
         export = await repeated(lambda: http.get(f"{system.memory}/memories/{user}/export"))
-        assert export.json() == {"user_id": user, "profile": None, "conversations": []}
+        assert export.json() == {"user_id": user, "profile": None, "facts": [], "conversations": []}
         for session in sessions:
             assert (await send(http, system, session, user, "late", "late text")).status_code == 410

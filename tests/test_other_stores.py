@@ -18,7 +18,7 @@ TURNS = 24
 """Turns that fill two pages and leave some in the head."""
 
 PROFILE = {"name": "Ada", "preferred_style": "formal", "goal": "be kept"}
-NOTHING: dict[str, object] = {"profile": None, "conversations": []}
+NOTHING: dict[str, object] = {"profile": None, "facts": [], "conversations": []}
 
 COMPONENT = """\
 apiVersion: dapr.io/v1alpha1

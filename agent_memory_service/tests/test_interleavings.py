@@ -105,8 +105,9 @@ def run(
             check_store(simulation.dapr, simulation.page)
             assert all(record.error is None or record.error.status != 503 for record in simulation.records.values())
         simulation.finish_what_is_due()
+        watched = simulation.observer.sessions[0]
         for user in "uv":
-            by_age, by_activity = [simulation.request(listing("s", user)).result for listing in LISTINGS]
+            by_age, by_activity = [simulation.request(listing(watched, user)).result for listing in LISTINGS]
             assert sorted(by_age) == sorted(by_activity), f"{user}: {by_age} {by_activity}"  # type: ignore[call-overload]
         judge(simulation)
         check_store(simulation.dapr, simulation.page, nothing_is_due=True)

@@ -277,6 +277,12 @@ def refusal(status: int, code: str) -> httpx.Response:
     return httpx.Response(status, json={"detail": "what to do next", "code": code})
 
 
+def recollection() -> httpx.Response:
+    """The memory service's response to the read of a turn whose session has no messages."""
+    memories = {"name": "alice", "preferred_style": "casual", "goal": "chat", "facts": []}
+    return httpx.Response(200, json={"memories": memories, "conversation": {"history": [], "total": 0}})
+
+
 def sidecar_failure() -> httpx.Response:
     """An error of the sidecar itself."""
     return httpx.Response(500, json={"errorCode": "ERR_DIRECT_INVOKE", "message": "failed to invoke"})

@@ -194,4 +194,4 @@ async def test_empty_session_id_counts_as_missing(
 ) -> None:
     """A new session's history is not read, whether its id was missing or empty."""
     await client.post("/chat/", json={"user_id": "alice", "text": "Hello", "metadata": {"session_id": session_id}})
-    assert memory.calls("history") == []
+    assert memory.calls("recall") == []

@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from tests.asgi_calls import StreamedCall, parsed_events, settled
-from tests.scripted_memory import ScriptedMemory, refusal, sidecar_failure
+from tests.scripted_memory import ScriptedMemory, recollection, refusal, sidecar_failure
 from tests.scripted_model import ScriptedModel, chunk, events, streamed_tool_call, text_events
 from tests.test_stream import HeldModel
 
@@ -87,7 +87,7 @@ async def test_resume_without_memory_is_not_known(
     client: httpx.AsyncClient, model: ScriptedModel, memory: ScriptedMemory, failure: httpx.Response
 ) -> None:
     """If memory does not respond, the turn may be stored: the client is told to try again."""
-    memory.respond_always(failure, "history")
+    memory.respond_always(failure, "recall")
     response = await client.post("/chat/stream", json=HELLO, headers=KEY, params=RESUME)
     assert (response.status_code, response.json()["code"]) == (503, "turn_not_known")
     assert model.requests == []
@@ -116,9 +116,9 @@ async def test_a_turn_does_not_join_one_that_only_looks(client: httpx.AsyncClien
     async def slow() -> httpx.Response:
         reading.set()
         await read.wait()
-        return httpx.Response(200, json={"session_id": "s1", "history": [], "total": 0})
+        return recollection()
 
-    memory.respond_next("history", slow)
+    memory.respond_next("recall", slow)
     looking = asyncio.create_task(client.post("/chat/", json=HELLO, headers=KEY, params=RESUME))
     await reading.wait()
     running = asyncio.create_task(client.post("/chat/", json=HELLO, headers=KEY))

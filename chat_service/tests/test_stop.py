@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from tests.asgi_calls import StreamedCall, background_ended, parsed_events, settled
-from tests.scripted_memory import ScriptedMemory, sidecar_failure
+from tests.scripted_memory import ScriptedMemory, recollection, sidecar_failure
 from tests.scripted_model import ScriptedModel, events, streamed_tool_call
 from tests.test_stream import HeldModel
 
@@ -79,9 +79,9 @@ async def test_turn_is_stopped_before_the_model_is_asked(
     async def slow() -> httpx.Response:
         reading.set()
         await read.wait()
-        return httpx.Response(200, json={"name": "alice", "preferred_style": "casual", "goal": "chat"})
+        return recollection()
 
-    memory.respond_next("profile", slow)
+    memory.respond_next("recall", slow)
     turn = asyncio.create_task(client.post("/chat/", json=HELLO, headers=KEY))
     await reading.wait()
     stop = asyncio.create_task(client.post("/chat/stop", json=STOP, headers=KEY))

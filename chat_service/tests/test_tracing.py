@@ -120,8 +120,7 @@ async def test_a_turn_is_one_tree_below_its_caller(
     tree = {
         "turn": f"POST {path}",
         "read": "turn",
-        "GET /memories/{user_id}": "read",
-        "GET /conversations/{session_id}": "read",
+        "GET /memories/{user_id}/recall": "read",
         "model": "turn",
         "chat scripted": "model",
         "execute_tool get_current_time": "model",
@@ -131,8 +130,7 @@ async def test_a_turn_is_one_tree_below_its_caller(
     assert {name: recorded.parent_of(name) for name in tree} == tree
     assert Counter(span.name for span in recorded.spans) == {**dict.fromkeys([*tree, root.name], 1), "chat scripted": 2}
     for kind, name in (
-        ("profile", "GET /memories/{user_id}"),
-        ("history", "GET /conversations/{session_id}"),
+        ("recall", "GET /memories/{user_id}/recall"),
         ("append", "POST /conversations/{session_id}/turns"),
     ):
         (call,) = memory.calls(kind)  # type: ignore[arg-type]
@@ -214,11 +212,11 @@ async def test_failures_are_noted_by_their_code(
     client: httpx.AsyncClient, recorded: Recorded, memory: ScriptedMemory, model: ScriptedModel
 ) -> None:
     """What failed, where, and with which code; no message of an exception."""
-    memory.respond_next("profile", refusal(403, "not_owner"))
+    memory.respond_next("recall", refusal(422, "invalid_request"))
     model.respond_with(httpx2.Response(401, json={"error": {"message": "the key sk-secret is wrong"}}))
     await client.post("/chat/", json=HELLO)
     failed = {span.name: attributes(span).get("error.type") for span in recorded.spans if not span.status.is_ok}
-    assert failed["GET /memories/{user_id}"] == "not_owner"
+    assert failed["GET /memories/{user_id}/recall"] == "invalid_request"
     assert failed["chat scripted"] == "AuthenticationError"
     assert failed["turn"] == failed["model"] == "model_key_refused"
     assert attributes(recorded.one("POST /chat/"))["http.response.status_code"] == 502
