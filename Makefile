@@ -53,16 +53,17 @@ test: setup ## run the tests of each service and of the whole system, two folder
 $(TESTED:%=test-of-%): test-of-%:
 	@echo "pytest $*"; cd $* && ../$(BIN)/python -m pytest -q -rs
 
-.PHONY: test-slow slow-of-interrupted-deletion slow-of-the-rest
-test-slow: setup ## run the slow tests: make run-local end to end, kill -9 of every part, requests from OpenAPI
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target slow-of-the-rest slow-of-interrupted-deletion
-slow-of-interrupted-deletion: # minutes of waiting until what was interrupted is due
-	@cd tests && ../$(BIN)/python -m pytest -q -rs -m slow test_interrupted_deletion.py
-slow-of-the-rest:
+.PHONY: test-slow slow-of-the-system slow-of-the-rest
+test-slow: setup ## run the slow tests: make run-local end to end, kill -9 of every part, the page, requests from OpenAPI
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target slow-of-the-system slow-of-the-rest
+slow-of-the-system:
+	@cd tests && ../$(BIN)/python -m pytest -q -rs -m slow --ignore test_interrupted_deletion.py
+slow-of-the-rest: # and minutes of waiting until what was interrupted is due
 	@for folder in $(SERVICES); do \
 		(cd $$folder && ../$(BIN)/python -m pytest -q -rs -m "slow or hypothesis" --hypothesis-profile thorough) || exit 1; \
 	done
-	@cd tests && ../$(BIN)/python -m pytest -q -rs -m slow --ignore test_interrupted_deletion.py
+	@cd local_sidecar && ../$(BIN)/python -m pytest -q -rs -m slow
+	@cd tests && ../$(BIN)/python -m pytest -q -rs -m slow test_interrupted_deletion.py
 
 .PHONY: bench
 bench: setup ## measure a turn, and the tutorial's (QUICK=1: less; DAPR=1: with Dapr's sidecars)

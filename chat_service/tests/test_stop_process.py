@@ -46,7 +46,8 @@ async def started(model_port: int) -> tuple[Process, str]:
     raise AssertionError("the service did not start")
 
 
-@pytest.mark.parametrize("stop_signal", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])
 async def test_waiting_client_gets_its_error_in_time(stop_signal: signal.Signals) -> None:
     """After the signal a turn has the configured time, even if its model hangs, and ends with the documented error."""
     model = HangingModel()

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from sandbox import Sandbox, call, free_port, listens, state_component, until
 
+pytestmark = pytest.mark.slow
+
 RUN = [sys.executable, "-m", "local_sidecar", "run", "-f"]
 
 
