@@ -205,6 +205,7 @@ async def test_one_may_become_somebody_else(chat: ChatPage) -> None:
     await chat.enter("one")
     await chat.ask("Of one")
     await chat.button("You are one").click()
+    await expect(chat.tab.get_by_role("textbox", name="Name")).to_be_visible()
     await chat.tab.keyboard.press("Escape")
     await expect(chat.tab.locator("#session-list li span")).to_have_text(["Of one"])
     await chat.button("You are one").click()
