@@ -1,4 +1,5 @@
-"""Calls the memory service by its app id through this service's sidecar. Only this module knows that wire format.
+"""Calls the memory service by its app id through this service's sidecar. Only this module and memory_user_data.py know
+that wire format.
 
 Dapr service invocation: https://docs.dapr.io/reference/api/service_invocation_api/
 """
