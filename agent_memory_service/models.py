@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
 from fastapi import Path, Query
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, StringConstraints, model_validator
 from pydantic_core import to_json
 
 import clock
@@ -48,7 +48,7 @@ MessageCount = Annotated[int | None, Query(ge=1, le=MAX_PART_MESSAGES, examples=
 Text = Annotated[str, StringConstraints(min_length=0)]
 """Text that can be stored. Any constraint makes pydantic refuse lone surrogates, which UTF-8 cannot encode."""
 Stopped = Annotated[
-    bool,
+    StrictBool,
     Field(
         exclude_if=lambda stopped: not stopped,
         description="the reply was stopped by its user and ends where it was; left out if not",
