@@ -25,6 +25,7 @@ def pages(simulation: Simulation) -> list[str]:
     return [key for key in simulation.dapr.values() if key.count(":") == 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("late_seconds", [1, 4 * 60, 14 * 60, 59 * 60])
 @pytest.mark.parametrize("ending", [Erase("s"), Delete("s"), Replace("s", "X", size=1)])
 def test_a_page_that_lands_late_is_gone_in_time(simulate: Simulate, ending: Operation, late_seconds: int) -> None:

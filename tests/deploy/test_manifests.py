@@ -15,6 +15,7 @@ KUBERNETES_VERSIONS = ("1.31", "1.37")
 services = pytest.mark.parametrize("service", SERVICES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
 def test_every_manifest_is_valid_for_kubernetes(version: str) -> None:
     """Kubernetes' own schemas take each manifest, and no field is unknown to them."""
