@@ -5,7 +5,8 @@ dapr_wire.py makes the calls; this module says what their responses mean.
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 
@@ -87,15 +88,18 @@ class DaprState:
         self._probe = probe
         self._deletes = ProcessLimit(DELETES_OF_PROCESS_AT_ONCE)
         self._last_write_at: float | None = None
+        self.on_failure: list[Callable[[], None]] = []
+        """What is called when a call fails or gets no response: the store may restart, and lose its last writes."""
 
     async def get(self, key: str) -> Stored | None:
         """Return the document at `key`, None if the key is missing. Raises StoreUnavailable and StoreUnsuitable."""
         await self._probe.check_readable()
-        response = await self._wire.get(key)
+        with self._noting_failure():
+            response = await self._wire.get(key)
+            if response.status_code not in (200, 204):
+                raise StoreUnavailable
         if response.status_code == 204:
             return None
-        if response.status_code != 200:
-            raise StoreUnavailable
         return Stored(_document(response.content.decode()), response.headers.get("etag", ""))
 
     async def get_together(self, keys: Sequence[str]) -> tuple[list[Stored | None], int]:
@@ -105,10 +109,11 @@ class DaprState:
         as `get` does.
         """
         await self._probe.check_readable()
-        response = await self._wire.get_many(keys, CALL_TIMEOUT_SECONDS)
-        if response.status_code != 200:
-            raise StoreUnavailable
-        items = _items(keys, response.content)
+        with self._noting_failure():
+            response = await self._wire.get_many(keys, CALL_TIMEOUT_SECONDS)
+            if response.status_code != 200:
+                raise StoreUnavailable
+            items = _items(keys, response.content)
         return [_stored(item) for item in items], len(response.content)
 
     async def get_bulk(self, keys: Sequence[str]) -> BulkRead:
@@ -117,10 +122,11 @@ class DaprState:
         Raises StoreUnavailable, BulkReadFailed if it may be another with fewer keys, and StoreUnsuitable.
         """
         await self._probe.check_readable()
-        response = await self._wire.get_many(keys)
-        if response.status_code != 200:
-            raise BulkReadFailed
-        items = _items(keys, response.content)
+        with self._noting_failure():
+            response = await self._wire.get_many(keys)
+            if response.status_code != 200:
+                raise BulkReadFailed
+            items = _items(keys, response.content)
         documents = [_document_or_none(item.get("data")) for item in items]
         unreadable = (n for n, item in enumerate(items) if "data" in item and documents[n] is None)
         return BulkRead(documents, frozenset(unreadable), len(response.content))
@@ -135,11 +141,12 @@ class DaprState:
         ttl = NO_TTL if ttl_seconds is None else str(ttl_seconds)
         # On some stores a creation that is refused has a status that other failures have too.
         mismatch = {409, traits.exists_status} if etag is ABSENT else {409}
-        status = await self._save([traits.item(key, value, etag, ttl)], mismatch)
-        if status in mismatch:
-            raise EtagMismatch(key, etag)
-        if status != 204:
-            raise WriteUncertain(refused=True)
+        with self._noting_failure():
+            status = await self._save([traits.item(key, value, etag, ttl)], mismatch)
+            if status in mismatch:
+                raise EtagMismatch(key, etag)
+            if status != 204:
+                raise WriteUncertain(refused=True)
 
     async def has_room(self, key: str, value: Document, spare_bytes: int) -> bool:
         """Whether a save of `value` at `key` fits into one request with so many bytes to spare.
@@ -189,11 +196,12 @@ class DaprState:
         Raises EtagMismatch and StoreUnavailable.
         """
         await self._probe.check_readable()
-        response = await self._wire.delete(key, etag)
-        if response.status_code == 409 and etag is not None:
-            raise EtagMismatch(key, etag)
-        if response.status_code != 204:
-            raise StoreUnavailable
+        with self._noting_failure():
+            response = await self._wire.delete(key, etag)
+            if response.status_code == 409 and etag is not None:
+                raise EtagMismatch(key, etag)
+            if response.status_code != 204:
+                raise StoreUnavailable
 
     def wrote_within(self, seconds: float) -> bool:
         """Whether the last write succeeded, not longer ago than `seconds`."""
@@ -201,8 +209,18 @@ class DaprState:
         return self._last_write_at is not None and now - self._last_write_at <= seconds
 
     async def _overwrite(self, items: Sequence[bytes]) -> None:
-        if await self._save(items) != 204:
-            raise WriteUncertain(refused=True)
+        with self._noting_failure():
+            if await self._save(items) != 204:
+                raise WriteUncertain(refused=True)
+
+    @contextmanager
+    def _noting_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except StoreUnavailable:
+            for note in self.on_failure:
+                note()
+            raise
 
     async def _save(self, items: Sequence[bytes], expected: Iterable[int] = ()) -> int:
         """Write items and return the status. Raises WriteUncertain if there was no response."""

@@ -7,7 +7,7 @@ from typing import TypeAlias, cast
 import clock
 from dapr_state import DaprState
 from documents import Entry
-from errors import BodyTooLarge, HistoryTooLarge, StoreConflict, StoreUnavailable
+from errors import BodyTooLarge, HistoryTooLarge, StoreConflict
 from log import page_plan
 from log.append_batch import Admit, AppendBatch, PendingAppend, WaitingAppends
 from log.kept_heads import KeptHead, KeptHeads
@@ -44,6 +44,7 @@ class PagedLog(LogReader):
         self._locks = KeyLocks(metrics)
         self._waiting = WaitingAppends()
         self._kept = KeptHeads()
+        state.on_failure.append(self._kept.clear)
 
     def keep(self, key: str, head: Head, etag: str, size_bytes: int) -> None:
         """Keep a head that was just read, with its etag, for the append that probably follows."""
@@ -89,11 +90,7 @@ class PagedLog(LogReader):
 
         async def write(waiting: Sequence[PendingAppend]) -> Head:
             batch = AppendBatch(key, append, waiting, self.find_spilled)
-            try:
-                head = cast(Head, await self._attempt(key, written, batch.decide, self._kept.take(key)))
-            except StoreUnavailable:
-                self._kept.clear()  # a store that restarts may have lost what they were read from
-                raise
+            head = cast(Head, await self._attempt(key, written, batch.decide, self._kept.take(key)))
             batch.report(head)
             return head
 

@@ -98,16 +98,32 @@ def test_a_kept_head_that_another_replica_changed_is_not_written_over(simulate: 
     assert ("late" in view.turns) == (not isinstance(change, Delete))
 
 
-def test_a_failed_call_drops_what_is_kept(service: Service) -> None:
+FAILING: list[tuple[str, Fault]] = [
+    ("POST /conversations/s/turns", Fault.RESPONSE_LOST),
+    ("PATCH /memories/u", Fault.RESPONSE_LOST),
+    ("GET /memories/u/recall?session_id=s", Fault.ITEM_ERRORS),
+    ("GET /conversations/s?last=1", Fault.REQUEST_LOST),
+]
+
+
+@pytest.mark.parametrize(("request_line", "fault"), FAILING)
+def test_a_failed_call_drops_what_is_kept(service: Service, request_line: str, fault: Fault) -> None:
     """A store that restarts may have lost its last writes, and count the next ones with the same numbers."""
 
     async def scenario() -> None:
         for session in "st":
             await service.append(session, "first", "a")
             await recalled(service, session)
-        lost = iter([Fault.RESPONSE_LOST])
-        service.sidecar.faults = lambda request: next(lost, Fault.NONE) if is_write(request) else Fault.NONE
-        assert (await service.append("s", "second", "b")).status_code == 201
+        failing = iter([fault])
+        method, path = request_line.split(" ")
+        service.sidecar.faults = lambda request: (
+            next(failing, Fault.NONE) if is_write(request) is (method != "GET") else Fault.NONE
+        )
+        turn = {"turn_id": "second", "user_id": "u", "entries": [{"role": "user", "content": "b"}]}
+        bodies: dict[str, object] = {"POST": turn, "PATCH": {"goal": "learn"}}
+        response = await service.http.request(method, path, json=bodies.get(method))
+        assert response.status_code == {"POST": 201, "PATCH": 200, "GET": 503}[method]
+        assert next(failing, None) is None
         service.dapr.calls.clear()
         await service.append("t", "second", "b")
         assert service.dapr.calls == {"get": 1, "save": 1}
