@@ -71,12 +71,13 @@ _REFUSED_BEFORE_WRITING = frozenset({"overloaded", "store_refuses_writes", "stor
 def open_memory_http(settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
     """The pooled HTTP client for the sidecar. It opens no socket before its first call.
 
-    `headers` are those that every call has. Headers that differ between requests are given with each call.
+    `headers` are the same on every call; `_add_request_headers` adds those that differ between requests.
     """
     token = settings.dapr_api_token
     return httpx.AsyncClient(
         base_url=f"{settings.sidecar_url}/v1.0/invoke/{settings.memory_app_id}/method/",
         headers={} if token is None else {"dapr-api-token": token.get_secret_value()},
+        event_hooks={"request": [_add_request_headers]},
         # No read timeout here: aiohttp's could expire on an idle pooled connection after a large response and fail the
         # next call. Each call has its own time limit instead.
         timeout=httpx.Timeout(CALL_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS, read=None),
@@ -84,6 +85,10 @@ def open_memory_http(settings: Settings, transport: httpx.AsyncBaseTransport | N
         cookies=no_cookies(),
         trust_env=False,
     )
+
+
+async def _add_request_headers(request: httpx.Request) -> None:
+    request.headers.update(trace_context.headers())
 
 
 def _pooled_transport() -> httpx.AsyncBaseTransport:
@@ -139,7 +144,7 @@ class MemoryClient:
             "entries": [it.model_dump(exclude={"turn_id"}, exclude_defaults=True) for it in entries],
         }
         path = f"conversations/{quoted(session_id)}/turns"
-        response = await self._checked(self._http.post(path, json=body, headers=trace_context.headers()))
+        response = await self._checked(self._http.post(path, json=body))
         if not isinstance(response, httpx.Response):  # the tutorial's mock, which has a status and nothing else
             return None
         is_replay = response.status_code == 200 and "Idempotent-Replayed" in response.headers
@@ -158,7 +163,7 @@ class MemoryClient:
         """
         body = {"text": summary.text, "through": summary.through, "epoch": epoch}
         path = f"conversations/{quoted(session_id)}/summary?user_id={quoted(user_id)}"
-        stored = parsed(await self._checked(self._http.put(path, json=body, headers=trace_context.headers())), Summary)
+        stored = parsed(await self._checked(self._http.put(path, json=body)), Summary)
         if stored != summary:
             raise MemoryFailure(NOT_UNDERSTOOD)
 
@@ -172,7 +177,7 @@ class MemoryClient:
         return parsed(await self._get("health/live"), CallerRule)
 
     async def _get(self, path: str) -> httpx.Response:
-        return await self._checked(self._http.get(path, headers=trace_context.headers()))
+        return await self._checked(self._http.get(path))
 
     async def _checked(
         self, call: Awaitable[httpx.Response], limit_seconds: float = CALL_TIMEOUT_SECONDS

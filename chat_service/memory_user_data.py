@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 import aiohttp
 import httpx
 
-import trace_context
 from errors import MemoryFailure
 from http_clients import UNBOUNDED
 from memory_client import CALL_TIMEOUT_SECONDS, MemoryClient, parsed, quoted
@@ -60,8 +59,7 @@ class UserDataClient(MemoryClient):
     async def export(self, user_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
         """Everything that is stored of the user, as JSON, in pieces. They raise MemoryFailure if they end too early."""
         path = f"{_of(user_id)}/export"
-        extensions = {UNBOUNDED: True}
-        request = self._http.build_request("GET", path, headers=trace_context.headers(), extensions=extensions)
+        request = self._http.build_request("GET", path, extensions={UNBOUNDED: True})
         response = await self._checked(self._opened(request))
         try:
             yield _pieces(response)
@@ -78,7 +76,7 @@ class UserDataClient(MemoryClient):
     async def _send(
         self, method: str, path: str, body: object = None, limit_seconds: float = CALL_TIMEOUT_SECONDS
     ) -> httpx.Response:
-        call = self._http.request(method, path, json=body, headers=trace_context.headers())
+        call = self._http.request(method, path, json=body)
         return await self._checked(call, limit_seconds)
 
 
