@@ -63,6 +63,20 @@ class Session:
     summary: dict[str, str | int] | None = None
 
 
+class Held:
+    """A response that comes when the test lets it. `asked` is set once the call is there."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.asked, self.let = asyncio.Event(), asyncio.Event()
+        self._response = response
+
+    async def __call__(self) -> httpx.Response:
+        """Wait until the test lets it respond."""
+        self.asked.set()
+        await self.let.wait()
+        return self._response
+
+
 class ScriptedMemory:
     """Responds as the memory service does, unless a test scripts other responses for a kind of call."""
 
@@ -80,6 +94,12 @@ class ScriptedMemory:
     def respond_next(self, kind: Kind, *responses: ScriptedResponse) -> None:
         """Script the responses to the next calls of this kind."""
         self._next[kind].extend(responses)
+
+    def hold_next(self, kind: Kind, response: httpx.Response) -> Held:
+        """Let the next call of this kind wait, then give it this response."""
+        held = Held(response)
+        self.respond_next(kind, held)
+        return held
 
     def respond_always(self, response: ScriptedResponse, *kinds: Kind) -> None:
         """Script the response to every further call of these kinds."""

@@ -111,17 +111,10 @@ async def test_resume_without_a_key_finds_nothing(client: httpx.AsyncClient, mod
 
 async def test_a_turn_does_not_join_one_that_only_looks(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
     """While one tab looks for a turn that is not there, another may run it, and gets its reply."""
-    reading, read = asyncio.Event(), asyncio.Event()
-
-    async def slow() -> httpx.Response:
-        reading.set()
-        await read.wait()
-        return recollection()
-
-    memory.respond_next("recall", slow)
+    held = memory.hold_next("recall", recollection())
     looking = asyncio.create_task(client.post("/chat/", json=HELLO, headers=KEY, params=RESUME))
-    await reading.wait()
+    await held.asked.wait()
     running = asyncio.create_task(client.post("/chat/", json=HELLO, headers=KEY))
     await settled()
-    read.set()
+    held.let.set()
     assert ((await looking).status_code, (await running).status_code) == (404, 200)

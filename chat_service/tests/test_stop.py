@@ -74,19 +74,12 @@ async def test_turn_is_stopped_before_the_model_is_asked(
     client: httpx.AsyncClient, model: ScriptedModel, memory: ScriptedMemory
 ) -> None:
     """A stop that comes while memory is read keeps the model from starting."""
-    reading, read = asyncio.Event(), asyncio.Event()
-
-    async def slow() -> httpx.Response:
-        reading.set()
-        await read.wait()
-        return recollection()
-
-    memory.respond_next("recall", slow)
+    held = memory.hold_next("recall", recollection())
     turn = asyncio.create_task(client.post("/chat/", json=HELLO, headers=KEY))
-    await reading.wait()
+    await held.asked.wait()
     stop = asyncio.create_task(client.post("/chat/stop", json=STOP, headers=KEY))
     await settled()
-    read.set()
+    held.let.set()
     assert [(await it).json()["code"] for it in (turn, stop)] == ["stopped_empty"] * 2
     assert model.requests == []
 
@@ -95,19 +88,12 @@ async def test_stop_after_the_model_has_ended_changes_nothing(
     client: httpx.AsyncClient, memory: ScriptedMemory
 ) -> None:
     """A stop while the whole reply is saved comes too late: both get the whole reply, without the mark."""
-    saving, save = asyncio.Event(), asyncio.Event()
-
-    async def slow() -> httpx.Response:
-        saving.set()
-        await save.wait()
-        return sidecar_failure()
-
-    memory.respond_next("append", slow)
+    held = memory.hold_next("append", sidecar_failure())
     turn = asyncio.create_task(client.post("/chat/stream", json=HELLO, headers=KEY))
-    await saving.wait()
+    await held.asked.wait()
     stop = asyncio.create_task(client.post("/chat/stop", json=STOP, headers=KEY))
     await settled()
-    save.set()
+    held.let.set()
     body = (await stop).json()
     assert (body["reply"], body["metadata"].get("stopped"), body["metadata"]["history"]) == ("Good.", None, "saved")
     assert parsed_events((await turn).text)[-1][1] == body
