@@ -127,7 +127,7 @@ class Conversations:
     ) -> Slice | None:
         """Return the newest `count` messages, given the head that was just read, and the recorded turn `turn_id`.
 
-        The head is kept for the append that follows. Raises what `read_part` raises.
+        The head is kept for the append that follows, if the store gave its etag. Raises what `read_part` raises.
         """
         key = session_key(session_id)
         head = page_plan.parse(stored.value) if stored else None
@@ -138,7 +138,7 @@ class Conversations:
 
         part = await whole(await self._log.open_at(key, head, span, turn_id))
         self._check_not_deleted(session_id, part.head if part else None)
-        if stored and part and part.head is head and head.fields.get("owner") == user_id:
+        if stored and stored.etag and part and part.head is head and head.fields.get("owner") == user_id:
             self._log.keep(key, head, stored.etag, size_bytes)
         return part
 

@@ -1,6 +1,7 @@
 """What a turn reads: by one call, and kept for its append, which then is one call too."""
 
 import asyncio
+import json
 
 import httpx
 import pytest
@@ -10,11 +11,14 @@ from log import kept_heads
 from log.kept_heads import KEPT_SECONDS, KeptHeads
 from log.page_plan import Head
 from log.sweeps import TOMBSTONE_TTL_SECONDS
-from tests.fake_clients import Fault, is_write
+from main import create_app
+from tests.fake_clients import Fault, Sidecar, is_write
+from tests.fake_dapr import FakeDapr
 from tests.fake_time import run
 from tests.rules_harness import Simulate, settled
 from tests.service_under_test import Service
-from tests.workload import Append, Delete, Operation, Replace
+from tests.store_kinds import StoreKind
+from tests.workload import SETTINGS, Append, Delete, Operation, Replace
 
 
 async def recalled(service: Service, session: str = "s", user: str = "u", **query: object) -> httpx.Response:
@@ -96,6 +100,33 @@ def test_a_kept_head_that_another_replica_changed_is_not_written_over(simulate: 
     simulation.complete("0.0")
     view = settled(simulation)
     assert ("late" in view.turns) == (not isinstance(change, Delete))
+
+
+class WithoutBulkEtags(Sidecar):
+    """A sidecar whose bulk reads have no etags, as of a store that Dapr reads in another way."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        if not request.url.path.endswith("/bulk"):
+            return response
+        items = json.loads(await response.aread())
+        return httpx.Response(200, json=[{name: it[name] for name in it if name != "etag"} for it in items])
+
+
+def test_a_head_without_an_etag_is_not_kept(kind: StoreKind) -> None:
+    """A write without a condition could write over another turn."""
+
+    async def scenario() -> None:
+        dapr = FakeDapr(lambda: asyncio.get_running_loop().time(), kind)
+        sidecar = WithoutBulkEtags(dapr)
+        service = Service(create_app(SETTINGS, sidecar_transport=sidecar), dapr, sidecar)
+        await service.append("s", "first", "a")
+        assert (await recalled(service)).status_code == 200
+        dapr.calls.clear()
+        await service.append("s", "second", "b")
+        assert dapr.calls == {"get": 1, "save": 1}
+
+    run(scenario())
 
 
 FAILING: list[tuple[str, Fault]] = [
