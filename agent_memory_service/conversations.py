@@ -50,7 +50,7 @@ class Conversations:
             fields = head.fields if head else {}
             if head and fields.get("owner") == turn.user_id:
                 return fields if head.total else {**fields, **_first_words(entries)}
-            _check_owner(head, turn.user_id)
+            _check_owner(head, turn.user_id, turn.owner_required)
             if head:
                 await self._log.check_room(key, head, turn.turn_id, entries)
             listed = await self._sessions.add(turn.user_id, session_id)
@@ -74,9 +74,9 @@ class Conversations:
             return whole.parts
         return list(whole.entries) if whole else []
 
-    async def check_owner(self, session_id: str, user_id: str) -> None:
-        """Raise NotOwner if the session belongs to another user."""
-        await self._read(session_id, user_id, lambda head: (head.total, head.total))
+    async def check_owner(self, session_id: str, user_id: str, *, owner_required: bool = False) -> None:
+        """Raise NotOwner if the session belongs to another user, or, with `owner_required`, to nobody."""
+        await self._read(session_id, user_id, lambda head: (head.total, head.total), owner_required=owner_required)
 
     async def read_part(
         self,
@@ -85,6 +85,8 @@ class Conversations:
         before: Cursor | None = None,
         user_id: str | None = None,
         turn_id: str | None = None,
+        *,
+        owner_required: bool = False,
     ) -> Slice | SliceStream | None:
         """Return the `count` messages before the cursor, or the newest, and the recorded turn `turn_id`.
 
@@ -98,7 +100,7 @@ class Conversations:
             end = head.total if before is None else min(before.number, head.total)
             return max(0, end - (count or page_plan.HEAD_MIN_ENTRIES)), end
 
-        return await self._read(session_id, user_id, span, turn_id)
+        return await self._read(session_id, user_id, span, turn_id, owner_required=owner_required)
 
     async def replace(self, session_id: str, entries: Sequence[Entry]) -> None:
         """Replace the whole history, as the tutorial's POST does. The last replace wins.
@@ -124,7 +126,9 @@ class Conversations:
         # The replaced pages are left to the due list: reads that have begun still find them.
         await self._log.compare_and_swap(key, decide)
 
-    async def summarize(self, session_id: str, offer: SummaryOffer, user_id: str | None = None) -> None:
+    async def summarize(
+        self, session_id: str, offer: SummaryOffer, user_id: str | None = None, *, owner_required: bool = False
+    ) -> None:
         """Store a summary that covers at least as many messages as the stored one, of the same epoch.
 
         Raises NotOwner, SummaryConflict, SessionUnknown, SessionDeleted, HistoryTooLarge, StoreConflict and
@@ -137,7 +141,7 @@ class Conversations:
             if head is None:
                 raise SessionUnknown
             if user_id is not None:
-                _check_owner(head, user_id)
+                _check_owner(head, user_id, owner_required)
             if head.fields.get("summary") == summary and head.epoch == offer.epoch:
                 return None
             _check_summary(head, offer)
@@ -179,11 +183,17 @@ class Conversations:
         await retirement.sweep(tombstone)
 
     async def _read(
-        self, session_id: str, user_id: str | None, span: Span, turn_id: str | None = None
+        self,
+        session_id: str,
+        user_id: str | None,
+        span: Span,
+        turn_id: str | None = None,
+        *,
+        owner_required: bool = False,
     ) -> Slice | SliceStream | None:
         def checked_span(head: Head) -> tuple[int, int]:
             if user_id is not None:
-                _check_owner(head, user_id)
+                _check_owner(head, user_id, owner_required)
             return span(head)
 
         part = await self._log.open(session_key(session_id), checked_span, turn_id)
@@ -197,8 +207,10 @@ class Conversations:
             raise SessionDeleted
 
 
-def _check_owner(head: Head | None, user_id: str) -> None:
-    if head is not None and head.fields.get("owner") not in (None, user_id):
+def _check_owner(head: Head | None, user_id: str, owner_required: bool = False) -> None:
+    """Raise NotOwner. A session without an owner may be anybody's, unless an owner is required."""
+    owner = head.fields.get("owner", None if owner_required else user_id) if head else user_id
+    if owner != user_id:
         raise NotOwner
 
 

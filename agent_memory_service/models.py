@@ -38,6 +38,7 @@ Identifier = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_CH
 SessionId = Annotated[Identifier, Path(examples=["session-1"])]
 UserId = Annotated[Identifier, Path(examples=["junaid"])]
 UserIdQuery = Annotated[Identifier | None, Query(description="refuse if the session belongs to another user")]
+OwnerRequired = Annotated[bool, Query(description="refuse also a session that has no owner")]
 MessageCount = Annotated[int | None, Query(ge=1, le=MAX_PART_MESSAGES)]
 Text = Annotated[str, StringConstraints(min_length=0)]
 """Text that can be stored. Any constraint makes pydantic refuse lone surrogates, which UTF-8 cannot encode."""
@@ -68,6 +69,7 @@ class ConversationQuery(PartQuery):
     last: MessageCount = None
     limit: MessageCount = None
     user_id: UserIdQuery = None
+    owner_required: OwnerRequired = False
     turn_id: Annotated[Identifier | None, Query(description="also return this turn, if it is remembered")] = None
 
     @property
@@ -177,6 +179,7 @@ class NewTurn(BaseModel):
 
     turn_id: Identifier
     user_id: Identifier
+    owner_required: bool = Field(default=False, description="do not claim a session that has no owner")
     entries: Annotated[list[NewEntry], Field(min_length=1, max_length=MAX_TURN_MESSAGES, fail_fast=True)]
 
 

@@ -82,8 +82,10 @@ class MemoryClient:
     Every method raises MemoryRejection if the memory service itself rejects the call, else MemoryFailure.
     """
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: httpx.AsyncClient, *, owner_required: bool = False) -> None:
+        """With `owner_required` a session without an owner is refused: it is neither read nor claimed."""
         self._http = http
+        self._owner_required = owner_required
         self._outage = SidecarOutage(f"{http.base_url.scheme}://{http.base_url.netloc.decode()}")
 
     async def profile(self, user_id: str) -> Profile:
@@ -92,12 +94,12 @@ class MemoryClient:
 
     async def recent(self, session_id: str, user_id: str, last: int, turn_id: str | None = None) -> Conversation:
         """The session's newest `last` messages, and the turn `turn_id` if it is recorded."""
-        query = f"last={last}&user_id={_quoted(user_id)}" + (f"&turn_id={_quoted(turn_id)}" if turn_id else "")
+        query = f"last={last}&{self._owner(user_id)}" + (f"&turn_id={_quoted(turn_id)}" if turn_id else "")
         return _parsed(await self._get(f"conversations/{_quoted(session_id)}?{query}"), Conversation)
 
     async def before(self, session_id: str, user_id: str, cursor: str) -> Conversation:
         """The page of messages before `cursor`."""
-        query = f"before={_quoted(cursor)}&limit={PAGE_MESSAGES}&user_id={_quoted(user_id)}"
+        query = f"before={_quoted(cursor)}&limit={PAGE_MESSAGES}&{self._owner(user_id)}"
         return _parsed(await self._get(f"conversations/{_quoted(session_id)}?{query}"), Conversation)
 
     async def append(
@@ -107,11 +109,13 @@ class MemoryClient:
 
         Any success that is not a recorded turn is a failure. None: the tutorial's test replaced the HTTP client.
         """
-        body = {
+        body: dict[str, object] = {
             "turn_id": turn_id,
             "user_id": user_id,
             "entries": [{"role": it.role, "content": it.content, "timestamp": it.timestamp} for it in entries],
         }
+        if self._owner_required:
+            body["owner_required"] = True
         path = f"conversations/{_quoted(session_id)}/turns"
         response = await self._checked(self._http.post(path, json=body, headers=trace_context.headers()))
         if not isinstance(response, httpx.Response):  # the tutorial's mock, which has a status and nothing else
@@ -130,7 +134,7 @@ class MemoryClient:
         Rejected with 409 if the session was replaced since or has a summary that covers more.
         """
         body = {"text": summary.text, "through": summary.through, "epoch": epoch}
-        path = f"conversations/{_quoted(session_id)}/summary?user_id={_quoted(user_id)}"
+        path = f"conversations/{_quoted(session_id)}/summary?{self._owner(user_id)}"
         stored = _parsed(await self._checked(self._http.put(path, json=body, headers=trace_context.headers())), Summary)
         if stored != summary:
             raise MemoryFailure(NOT_UNDERSTOOD)
@@ -142,6 +146,10 @@ class MemoryClient:
     async def caller_rule(self) -> CallerRule:
         """Whom the memory service lets in."""
         return _parsed(await self._get("health/live"), CallerRule)
+
+    def _owner(self, user_id: str) -> str:
+        """The part of a query that names the user."""
+        return f"user_id={_quoted(user_id)}" + ("&owner_required=true" if self._owner_required else "")
 
     async def _get(self, path: str) -> httpx.Response:
         return await self._checked(self._http.get(path, headers=trace_context.headers()))

@@ -73,7 +73,7 @@ MEMORY = Part(
         Room("main", (TOP, "log", "domain", "api"), names("main")),
     ),
     pure=names("cursor documents errors keys log.page_plan log.recent_ids log.repeat_window store_traits"),
-    wire=names("dapr_wire"),
+    wire=names("bounded_http dapr_wire"),
     without=names("tests"),
 )
 

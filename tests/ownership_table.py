@@ -10,10 +10,11 @@ Target = Literal["chat", "memory"]
 class Row:
     """One kind of request, and the statuses that Ada, to whom the session belongs, Bob, and an unknown caller get.
 
-    `path` and `body` may hold names in braces: session and its epoch, derived (the session of Ada's key), ada and bob
-    (user ids), and me (the caller's user id). To the chat service the callers show their tokens. To the memory service,
-    which is called as the chat service calls it, `me` is the user in whose name the chat service calls; the unknown
-    caller has no APP_API_TOKEN.
+    `path` and `body` may hold names in braces: session and its epoch, derived (the session of Ada's key), free (a
+    session that the tutorial's code wrote, without an owner) and its epoch free_epoch, ada and bob (user ids), and me
+    (the caller's user id). To the chat service the callers show their tokens. To the memory service, which is called as
+    the chat service calls it, `me` is the user in whose name the chat service calls; the unknown caller has no
+    APP_API_TOKEN.
     """
 
     what: str
@@ -32,7 +33,12 @@ class Row:
     @property
     def route(self) -> str:
         """The path as OpenAPI writes it."""
-        return self.path.partition("?")[0].replace("{session}", "{session_id}").replace("{me}", "{user_id}")
+        return (
+            self.path.partition("?")[0]
+            .replace("{session}", "{session_id}")
+            .replace("{free}", "{session_id}")
+            .replace("{me}", "{user_id}")
+        )
 
 
 KEY = {"Idempotency-Key": "the-key"}
@@ -51,6 +57,7 @@ def _turn(path: str) -> list[Row]:
         row("in the session of Ada's key", (200, 403, 401), {}, metadata={"session_id": "{derived}"}),
         row("in the session of Ada's key, with the key", (200, 403, 401), KEY, metadata={"session_id": "{derived}"}),
         row("with Ada's key: each gets a reply of their own", (200, 200, 401), KEY),
+        row("in a session without an owner", (403, 403, 401), {}, metadata={"session_id": "{free}"}),
         row("as Ada", (200, 403, 401), {}, user_id="{ada}"),
         row(
             "as Ada, in her session",
@@ -69,6 +76,10 @@ def _append(turn_id: str) -> dict[str, object]:
 SESSION = "/conversations/{session}"
 SUMMARY: dict[str, object] = {"text": "In the name of {me}.", "through": 2, "epoch": "{epoch}"}
 OWNED = (200, 403, 401)
+FREE = "/conversations/{free}"
+OWNERS_ONLY = "user_id={me}&owner_required=true"
+FREE_SUMMARY = SUMMARY | {"epoch": "{free_epoch}"}
+NOBODYS = (403, 403, 401)
 
 ROWS = [
     *_turn("/chat/"),
@@ -80,6 +91,17 @@ ROWS = [
     Row("a new turn", "memory", "POST", f"{SESSION}/turns", (201, 403, 401), _append("turn-2")),
     Row("a turn that Ada has stored", "memory", "POST", f"{SESSION}/turns", OWNED, _append("turn-1")),
     Row("a summary", "memory", "PUT", f"{SESSION}/summary?user_id={{me}}", OWNED, SUMMARY),
+    Row("the whole history, of nobody's session", "memory", "GET", f"{FREE}?{OWNERS_ONLY}", NOBODYS),
+    Row("the newest messages, of nobody's session", "memory", "GET", f"{FREE}?last=5&{OWNERS_ONLY}", NOBODYS),
+    Row(
+        "a new turn, in nobody's session",
+        "memory",
+        "POST",
+        f"{FREE}/turns",
+        NOBODYS,
+        _append("turn-1") | {"owner_required": True},
+    ),
+    Row("a summary, of nobody's session", "memory", "PUT", f"{FREE}/summary?{OWNERS_ONLY}", NOBODYS, FREE_SUMMARY),
     Row("delete the session", "memory", "DELETE", f"{SESSION}?user_id={{me}}", (204, 403, 401)),
 ]
 """In this order: the last row deletes the session."""

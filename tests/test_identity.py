@@ -67,7 +67,7 @@ class Stage:
         self.names: dict[str, str] = {}
 
     async def prepare(self) -> None:
-        """Store a turn in Ada's session and another under her key."""
+        """Store a turn in Ada's session and another under her key, and a session without an owner."""
         ada, bob = [await user_id(self.http, self.system, self.people[name]) for name in ("ada", "bob")]
         stored = await say(self.http, self.system, self.people["ada"] | KEY)
         derived = stored.json()["metadata"]["session_id"]
@@ -76,7 +76,13 @@ class Stage:
         appended = await self.http.post(url, json=turn)
         assert appended.status_code == 201
         epoch = appended.json()["epoch"]
+        free = self.system.new_id("free")
+        written = {"history": entries("nobody's secret", "kept")}
+        replaced = await self.http.post(f"{self.system.memory}/conversations/{free}", json=written)
+        assert replaced.status_code == 200
+        free_epoch = (await self.http.get(f"{self.system.memory}/conversations/{free}?last=1")).json()["epoch"]
         self.names = {"session": self.session, "epoch": epoch, "derived": derived, "ada": ada, "bob": bob}
+        self.names |= {"free": free, "free_epoch": free_epoch}
 
     async def statuses(self, row: Row) -> tuple[int, ...]:
         """What Ada, Bob and an unknown caller get, Ada last: a row may delete the session."""
@@ -90,9 +96,9 @@ class Stage:
         return ada.status_code, bob.status_code, nobody.status_code
 
     async def contents(self) -> list[list[str]]:
-        """All messages of both sessions."""
+        """All messages of the three sessions."""
         memory = self.system.memory
-        return [await history(self.http, memory, self.names[name]) for name in ("session", "derived")]
+        return [await history(self.http, memory, self.names[name]) for name in ("session", "derived", "free")]
 
     async def _try(self, row: Row, caller: str) -> httpx.Response:
         names = {**self.names, "me": self.names.get(caller, self.names["ada"])}

@@ -24,6 +24,7 @@ from models import (
     AppendedTurn,
     Export,
     NewTurn,
+    OwnerRequired,
     ProfileChange,
     SessionId,
     SessionPage,
@@ -62,10 +63,14 @@ async def append_turn(memory: MemoryDep, session_id: SessionId, turn: NewTurn, r
     ),
 )
 async def put_summary(
-    memory: MemoryDep, session_id: SessionId, offer: SummaryOffer, user_id: UserIdQuery = None
+    memory: MemoryDep,
+    session_id: SessionId,
+    offer: SummaryOffer,
+    user_id: UserIdQuery = None,
+    owner_required: OwnerRequired = False,
 ) -> Summary:
     """Store a summary of the first `through` messages. It must cover at least as many as the stored one."""
-    await memory.conversations.summarize(session_id, offer, user_id)
+    await memory.conversations.summarize(session_id, offer, user_id, owner_required=owner_required)
     return Summary(text=offer.text, through=offer.through)
 
 
