@@ -29,7 +29,8 @@ WORKDIR /srv/agent_memory_service
 EXPOSE 8001
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import http.client as h, sys; c = h.HTTPConnection('127.0.0.1', 8001, timeout=2); c.request('GET', '/health/live'); sys.exit(c.getresponse().status != 200)"]
-CMD ["uvicorn", "main:app", "--host", "0.0.0.0", "--port", "8001", "--timeout-keep-alive", "120", "--no-access-log"]
+CMD ["uvicorn", "main:app", "--host", "0.0.0.0", "--port", "8001", "--timeout-keep-alive", "120", "--no-access-log", \
+    "--http", "bounded_http:BoundedHttp"]
 
 FROM runtime AS chat-service
 COPY --from=chat-service-packages /opt/venv /opt/venv

@@ -66,7 +66,7 @@ class Conversations:
             if head and fields.get("owner") == turn.user_id:
                 fields = await with_mark(fields)
                 return fields if head.total else {**fields, **_first_words(entries)}
-            _check_owner(head, turn.user_id)
+            _check_owner(head, turn.user_id, turn.owner_required)
             if head:
                 await self._log.check_room(key, head, turn.turn_id, entries)
             listed = await self._sessions.add(turn.user_id, session_id)
@@ -90,9 +90,9 @@ class Conversations:
             return whole.parts
         return list(whole.entries) if whole else []
 
-    async def check_owner(self, session_id: str, user_id: str) -> None:
-        """Raise NotOwner if the session belongs to another user."""
-        await self._read(session_id, user_id, lambda head: (head.total, head.total))
+    async def check_owner(self, session_id: str, user_id: str, *, owner_required: bool = False) -> None:
+        """Raise NotOwner if the session belongs to another user, or, with `owner_required`, to nobody."""
+        await self._read(session_id, user_id, lambda head: (head.total, head.total), owner_required=owner_required)
 
     async def read_part(
         self,
@@ -101,6 +101,8 @@ class Conversations:
         before: Cursor | None = None,
         user_id: str | None = None,
         turn_id: str | None = None,
+        *,
+        owner_required: bool = False,
     ) -> Slice | SliceStream | None:
         """Return the `count` messages before the cursor, or the newest, and the recorded turn `turn_id`.
 
@@ -114,7 +116,7 @@ class Conversations:
             end = head.total if before is None else min(before.number, head.total)
             return max(0, end - (count or page_plan.HEAD_MIN_ENTRIES)), end
 
-        return await self._read(session_id, user_id, span, turn_id)
+        return await self._read(session_id, user_id, span, turn_id, owner_required=owner_required)
 
     async def recall(
         self,
@@ -124,6 +126,8 @@ class Conversations:
         size_bytes: int,
         count: int,
         turn_id: str | None = None,
+        *,
+        owner_required: bool = False,
     ) -> Slice | None:
         """Return the newest `count` messages, given the head that was just read, and the recorded turn `turn_id`.
 
@@ -133,7 +137,7 @@ class Conversations:
         head = page_plan.parse(stored.value) if stored else None
 
         def span(head: Head) -> tuple[int, int]:
-            _check_owner(head, user_id)
+            _check_owner(head, user_id, owner_required)
             return max(0, head.total - count), head.total
 
         part = await whole(await self._log.open_at(key, head, span, turn_id))
@@ -166,7 +170,9 @@ class Conversations:
         # The replaced pages are left to the due list: reads that have begun still find them.
         await self._log.compare_and_swap(key, decide)
 
-    async def summarize(self, session_id: str, offer: SummaryOffer, user_id: str | None = None) -> None:
+    async def summarize(
+        self, session_id: str, offer: SummaryOffer, user_id: str | None = None, *, owner_required: bool = False
+    ) -> None:
         """Store a summary that covers at least as many messages as the stored one, of the same epoch.
 
         Raises NotOwner, SummaryConflict, SessionUnknown, SessionDeleted, HistoryTooLarge, StoreConflict and
@@ -179,7 +185,7 @@ class Conversations:
             if head is None:
                 raise SessionUnknown
             if user_id is not None:
-                _check_owner(head, user_id)
+                _check_owner(head, user_id, owner_required)
             if head.fields.get("summary") == summary and head.epoch == offer.epoch:
                 return None
             _check_summary(head, offer)
@@ -190,7 +196,7 @@ class Conversations:
         except BodyTooLarge:
             raise HistoryTooLarge from None
 
-    async def delete(self, session_id: str, user_id: str | None = None) -> None:
+    async def delete(self, session_id: str, user_id: str | None = None, *, owner_required: bool = False) -> None:
         """Write a tombstone over a session and sweep its pages. May be repeated.
 
         An absent session gets a tombstone too: its first turn may still be on its way, and is then refused. A store
@@ -198,19 +204,20 @@ class Conversations:
         StoreRefusesWrites and StoreUnavailable.
         """
         try:
-            await self._delete(session_id, user_id)
+            await self._delete(session_id, user_id, owner_required)
         except StoreRefusesWrites:
-            await self._sweeper.free_space(session_key(session_id), lambda head: _may_delete(head, user_id))
-            await self._delete(session_id, user_id)
+            key = session_key(session_id)
+            await self._sweeper.free_space(key, lambda head: _is_allowed(head, user_id, owner_required))
+            await self._delete(session_id, user_id, owner_required)
 
-    async def _delete(self, session_id: str, user_id: str | None) -> None:
+    async def _delete(self, session_id: str, user_id: str | None, owner_required: bool) -> None:
         key = session_key(session_id)
         retirement = self._sweeper.retirement(key)
         fields: Document = {}
 
         async def decide(head: Head | None) -> Write | None:
             if user_id is not None:
-                _check_owner(head, user_id)
+                _check_owner(head, user_id, owner_required)
             fields.update(head.fields if head else {})
             await retirement.plan(head)
             # Also over a tombstone: the TTL of an attempt without a response may be missing.
@@ -221,11 +228,17 @@ class Conversations:
         await retirement.sweep(tombstone)
 
     async def _read(
-        self, session_id: str, user_id: str | None, span: Span, turn_id: str | None = None
+        self,
+        session_id: str,
+        user_id: str | None,
+        span: Span,
+        turn_id: str | None = None,
+        *,
+        owner_required: bool = False,
     ) -> Slice | SliceStream | None:
         def checked_span(head: Head) -> tuple[int, int]:
             if user_id is not None:
-                _check_owner(head, user_id)
+                _check_owner(head, user_id, owner_required)
             return span(head)
 
         part = await self._log.open(session_key(session_id), checked_span, turn_id)
@@ -239,13 +252,20 @@ class Conversations:
             raise SessionDeleted
 
 
-def _check_owner(head: Head | None, user_id: str) -> None:
-    if head is not None and head.fields.get("owner") not in (None, user_id):
+def _check_owner(head: Head | None, user_id: str, owner_required: bool = False) -> None:
+    """Raise NotOwner. A session without an owner may be anybody's, unless an owner is required."""
+    owner = head.fields.get("owner", None if owner_required else user_id) if head else user_id
+    if owner != user_id:
         raise NotOwner
 
 
-def _may_delete(head: Head, user_id: str | None) -> bool:
-    return user_id is None or head.fields.get("owner") in (None, user_id)
+def _is_allowed(head: Head, user_id: str | None, owner_required: bool) -> bool:
+    try:
+        if user_id is not None:
+            _check_owner(head, user_id, owner_required)
+    except NotOwner:
+        return False
+    return True
 
 
 def _check_summary(head: Head, offer: SummaryOffer) -> None:

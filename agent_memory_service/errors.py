@@ -98,11 +98,11 @@ class Unauthorized(ServiceError):
 
 
 class NotOwner(ServiceError):
-    """The session belongs to another user: the one whose turn came first."""
+    """The session belongs to another user, the one whose turn came first; or to nobody, and an owner is required."""
 
     status = 403
     code = "not_owner"
-    detail = "This session belongs to another user. Use one of your own sessions, or start a new one."
+    detail = "This session is not yours. Use one of your own sessions, or start a new one."
 
 
 class SessionUnknown(ServiceError):

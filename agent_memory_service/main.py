@@ -124,10 +124,15 @@ async def get_conversation(
     """Return the whole history; with `last`, `before` or `turn_id` a part of it, and the state of the session."""
     if query.is_whole:
         if query.user_id is not None:
-            await memory.conversations.check_owner(session_id, query.user_id)
+            await memory.conversations.check_owner(session_id, query.user_id, owner_required=query.owner_required)
         return serializers.whole_history(await get_conversation_history(session_id), streams)
     part = await memory.conversations.read_part(
-        session_id, query.count, query.cursor, user_id=query.user_id, turn_id=query.turn_id
+        session_id,
+        query.count,
+        query.cursor,
+        user_id=query.user_id,
+        turn_id=query.turn_id,
+        owner_required=query.owner_required,
     )
     return serializers.conversation(session_id, part, query.turn_id, streams)
 
@@ -178,7 +183,7 @@ def create_app(settings: Settings, *, sidecar_transport: SidecarTransport | None
     app.add_middleware(RequireAppToken, token=settings.app_api_token)
     app.add_middleware(
         CORSMiddleware,
-        allow_origins=["http://localhost:3000", "http://localhost:8010"],
+        allow_origins=settings.cors_origins,
         allow_credentials=True,
         allow_methods=["*"],
         allow_headers=["*"],

@@ -44,6 +44,7 @@ UserId = Annotated[Identifier, Path(examples=["junaid"])]
 UserIdQuery = Annotated[
     Identifier | None, Query(description="refuse if the session belongs to another user", examples=["junaid"])
 ]
+OwnerRequired = Annotated[bool, Query(description="refuse also a session that has no owner")]
 MessageCount = Annotated[int | None, Query(ge=1, le=MAX_PART_MESSAGES, examples=[20])]
 Text = Annotated[str, StringConstraints(min_length=0)]
 """Text that can be stored. Any constraint makes pydantic refuse lone surrogates, which UTF-8 cannot encode."""
@@ -109,6 +110,7 @@ class ConversationQuery(PartQuery):
     last: MessageCount = None
     limit: MessageCount = None
     user_id: UserIdQuery = None
+    owner_required: OwnerRequired = False
     turn_id: Annotated[
         Identifier | None, Query(description="also return this turn, if it is remembered", examples=["turn-1"])
     ] = None
@@ -129,6 +131,7 @@ class RecallQuery(BaseModel):
 
     session_id: Annotated[Identifier, Query(examples=["session-1"])]
     last: Annotated[int, Query(ge=1, le=MAX_RECALLED_MESSAGES)] = MAX_RECALLED_MESSAGES
+    owner_required: OwnerRequired = False
     turn_id: Annotated[
         Identifier | None, Query(description="also return this turn, if it is remembered", examples=["turn-1"])
     ] = None
@@ -288,6 +291,7 @@ class NewTurn(BaseModel):
 
     turn_id: Identifier
     user_id: Identifier
+    owner_required: bool = Field(default=False, description="do not claim a session that has no owner")
     entries: Annotated[list[NewTurnEntry], Field(min_length=1, max_length=MAX_TURN_MESSAGES, fail_fast=True)]
 
 

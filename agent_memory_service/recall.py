@@ -24,11 +24,15 @@ class Recall:
         self._state = state
         self._conversations = conversations
 
-    async def read(self, user_id: str, session_id: str, count: int, turn_id: str | None = None) -> Recalled:
+    async def read(
+        self, user_id: str, session_id: str, count: int, turn_id: str | None = None, *, owner_required: bool = False
+    ) -> Recalled:
         """Read both by one call to the store, and the recorded turn `turn_id`, if the head knows it, with them.
 
         Raises NotOwner, SessionDeleted, HistoryDamaged, StoreConflict and StoreUnavailable.
         """
         (profile, head), size_bytes = await self._state.get_together([user_key(user_id), session_key(session_id)])
-        part = await self._conversations.recall(session_id, user_id, head, size_bytes, count, turn_id)
+        part = await self._conversations.recall(
+            session_id, user_id, head, size_bytes, count, turn_id, owner_required=owner_required
+        )
         return Recalled(profile.value if profile else {}, part)

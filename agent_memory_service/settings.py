@@ -1,12 +1,15 @@
 """The settings of the service, read from the environment once, when the app is created."""
 
+import re
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ENV_FILE = Path(__file__).parent / ".env"
 """Optional file with settings. A variable of the environment has precedence over the file."""
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 
 
 class Settings(BaseSettings):
@@ -31,6 +34,24 @@ class Settings(BaseSettings):
     are accepted."""
     state_store: str = "statestore"
     """Name of the Dapr component that stores the memory."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ("http://localhost:3000", "http://localhost:8010")
+    """Comma-separated origins whose web pages may call the service; `none` for none. The default is the tutorial's."""
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value == ("none",):
+            return ()
+        if wrong := [origin for origin in value if _ORIGIN.fullmatch(origin) is None]:
+            raise ValueError(f"must be origins such as https://chat.example.com, without a path or *: not {wrong[0]!r}")
+        return value
 
     otel_exporter_otlp_endpoint: str | None = Field(default=None, pattern=r"^https?://\S+$")
     """Where spans go by OTLP over HTTP, for example http://localhost:4318. Without it no spans are made."""

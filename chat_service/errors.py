@@ -134,7 +134,7 @@ class NotOwner(ServiceError):
 
     status = 403
     code = "not_owner"
-    detail = "This session belongs to another user: leave out session_id to start your own."
+    detail = "This session is not yours: leave out session_id to start your own."
 
 
 class SessionDeleted(ServiceError):

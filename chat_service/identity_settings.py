@@ -40,8 +40,16 @@ class IdentitySettings(BaseSettings):
     oidc_plain_user_ids: bool = False
     """Use a subject that is a valid user id as it is. Safe only if this is the only issuer of the memory, for ever."""
 
+    oidc_claim_sessions: bool = False
+    """A signed-in user may read and take over a session without an owner, which the tutorial's code wrote."""
+
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ("http://localhost:3000",)
     """Comma-separated origins whose web pages may call the service with a person's credentials; `none` for none."""
+
+    @property
+    def owner_required(self) -> bool:
+        """Whether sessions without an owner are refused."""
+        return self.oidc_issuer is not None and not self.oidc_claim_sessions
 
     @field_validator("oidc_audience", "cors_origins", mode="before")
     @classmethod

@@ -73,7 +73,7 @@ def create_app(
     memory_http = open_memory_http(settings, memory_transport)
     callback_http = open_callback_http(callback_transport)
     identity = open_identity(settings, issuer_transport)
-    memory, agent = UserDataClient(memory_http), ChatAgent(provider, TOOLS)
+    memory, agent = UserDataClient(memory_http, owner_required=settings.owner_required), ChatAgent(provider, TOOLS)
     pipeline = TurnPipeline(
         memory,
         agent,

@@ -102,8 +102,10 @@ class MemoryClient:
     Every method raises MemoryRejection if the memory service itself rejects the call, else MemoryFailure.
     """
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: httpx.AsyncClient, *, owner_required: bool = False) -> None:
+        """With `owner_required` a session without an owner is refused: it is neither read nor claimed."""
         self._http = http
+        self._owner_required = owner_required
         self._outage = SidecarOutage(f"{http.base_url.scheme}://{http.base_url.netloc.decode()}")
 
     @traced("GET /memories/{user_id}", SpanKind.CLIENT)
@@ -115,19 +117,20 @@ class MemoryClient:
     async def recall(self, user_id: str, session_id: str, last: int, turn_id: str | None = None) -> Recollection:
         """What a turn needs: the user's profile and facts, the session's newest `last` messages, and the turn `turn_id`
         if it is recorded."""
-        query = f"session_id={quoted(session_id)}&last={last}" + (f"&turn_id={quoted(turn_id)}" if turn_id else "")
+        query = f"session_id={quoted(session_id)}&last={last}" + self._owner_rule()
+        query += f"&turn_id={quoted(turn_id)}" if turn_id else ""
         return parsed(await self._get(f"memories/{quoted(user_id)}/recall?{query}"), Recollection)
 
     @traced("GET /conversations/{session_id}", SpanKind.CLIENT)
     async def recent(self, session_id: str, user_id: str, last: int, turn_id: str | None = None) -> Conversation:
         """The session's newest `last` messages, and the turn `turn_id` if it is recorded."""
-        query = f"last={last}&user_id={quoted(user_id)}" + (f"&turn_id={quoted(turn_id)}" if turn_id else "")
+        query = f"last={last}&{self._owner(user_id)}" + (f"&turn_id={quoted(turn_id)}" if turn_id else "")
         return parsed(await self._get(f"conversations/{quoted(session_id)}?{query}"), Conversation)
 
     @traced("GET /conversations/{session_id}", SpanKind.CLIENT)
     async def before(self, session_id: str, user_id: str, cursor: str, limit: int = PAGE_MESSAGES) -> Conversation:
         """The page of at most `limit` messages before `cursor`."""
-        query = f"before={quoted(cursor)}&limit={limit}&user_id={quoted(user_id)}"
+        query = f"before={quoted(cursor)}&limit={limit}&{self._owner(user_id)}"
         return parsed(await self._get(f"conversations/{quoted(session_id)}?{query}"), Conversation)
 
     @traced("POST /conversations/{session_id}/turns", SpanKind.CLIENT)
@@ -138,11 +141,13 @@ class MemoryClient:
 
         Any success that is not a recorded turn is a failure. None: the tutorial's test replaced the HTTP client.
         """
-        body = {
+        body: dict[str, object] = {
             "turn_id": turn_id,
             "user_id": user_id,
             "entries": [it.model_dump(exclude={"turn_id"}, exclude_defaults=True) for it in entries],
         }
+        if self._owner_required:
+            body["owner_required"] = True
         path = f"conversations/{quoted(session_id)}/turns"
         response = await self._checked(self._http.post(path, json=body))
         if not isinstance(response, httpx.Response):  # the tutorial's mock, which has a status and nothing else
@@ -162,7 +167,7 @@ class MemoryClient:
         Rejected with 409 if the session was replaced since or has a summary that covers more.
         """
         body = {"text": summary.text, "through": summary.through, "epoch": epoch}
-        path = f"conversations/{quoted(session_id)}/summary?user_id={quoted(user_id)}"
+        path = f"conversations/{quoted(session_id)}/summary?{self._owner(user_id)}"
         stored = parsed(await self._checked(self._http.put(path, json=body)), Summary)
         if stored != summary:
             raise MemoryFailure(NOT_UNDERSTOOD)
@@ -175,6 +180,13 @@ class MemoryClient:
     async def caller_rule(self) -> CallerRule:
         """Whom the memory service lets in."""
         return parsed(await self._get("health/live"), CallerRule)
+
+    def _owner(self, user_id: str) -> str:
+        """The part of a query that names the user."""
+        return f"user_id={quoted(user_id)}" + self._owner_rule()
+
+    def _owner_rule(self) -> str:
+        return "&owner_required=true" if self._owner_required else ""
 
     async def _get(self, path: str) -> httpx.Response:
         return await self._checked(self._http.get(path))

@@ -28,7 +28,7 @@ class UserDataClient(MemoryClient):
 
     async def delete_session(self, session_id: str, user_id: str) -> None:
         """Delete a session. May be repeated."""
-        await self._send("DELETE", f"conversations/{quoted(session_id)}?user_id={quoted(user_id)}")
+        await self._send("DELETE", f"conversations/{quoted(session_id)}?{self._owner(user_id)}")
 
     async def change_profile(self, user_id: str, changes: Mapping[str, str]) -> Profile:
         """Change some fields of the user's profile. Returns all of them."""

@@ -77,7 +77,7 @@ MEMORY = Part(
     pure=names(
         "activity cursor documents errors fact_list keys log.page_plan log.recent_ids log.repeat_window store_traits"
     ),
-    wire=names("dapr_wire"),
+    wire=names("bounded_http dapr_wire"),
     without=names("tests"),
 )
 

@@ -10,10 +10,11 @@ Target = Literal["chat", "memory"]
 class Row:
     """One kind of request, and the statuses that Ada, to whom the session belongs, Bob, and an unknown caller get.
 
-    `path` and `body` may hold names in braces: session and its epoch, derived (the session of Ada's key), fact (a fact
-    of Ada's), ada and bob (user ids), and me (the caller's user id). To the chat service the callers show their tokens.
-    To the memory service, which is called as the chat service calls it, `me` is the user in whose name the chat service
-    calls; the unknown caller has no APP_API_TOKEN.
+    `path` and `body` may hold names in braces: session and its epoch, derived (the session of Ada's key), free (a
+    session that the tutorial's code wrote, without an owner) and its epoch free_epoch, fact (a fact of Ada's), ada and
+    bob (user ids), and me (the caller's user id). To the chat service the callers show their tokens. To the memory
+    service, which is called as the chat service calls it, `me` is the user in whose name the chat service calls; the
+    unknown caller has no APP_API_TOKEN.
     """
 
     what: str
@@ -38,7 +39,11 @@ class Row:
         return path
 
 
-_PARAMETERS = {"session": "session_id", "derived": "session_id", "me": "user_id", "ada": "user_id", "fact": "fact_id"}
+_PARAMETERS = {
+    **dict.fromkeys(("session", "derived", "free"), "session_id"),
+    **dict.fromkeys(("me", "ada"), "user_id"),
+    "fact": "fact_id",
+}
 KEY = {"Idempotency-Key": "the-key"}
 TEXT = "Hello"
 
@@ -55,6 +60,7 @@ def _turn(path: str) -> list[Row]:
         row("in the session of Ada's key", (200, 403, 401), {}, metadata={"session_id": "{derived}"}),
         row("in the session of Ada's key, with the key", (200, 403, 401), KEY, metadata={"session_id": "{derived}"}),
         row("with Ada's key: each gets a reply of their own", (200, 200, 401), KEY),
+        row("in a session without an owner", (403, 403, 401), {}, metadata={"session_id": "{free}"}),
         row("as Ada", (200, 403, 401), {}, user_id="{ada}"),
         row(
             "as Ada, in her session",
@@ -78,6 +84,11 @@ def _of_ada(what: str, method: str, path: str, ada: int = 200, **body: object) -
 SESSION = "/conversations/{session}"
 SUMMARY: dict[str, object] = {"text": "In the name of {me}.", "through": 2, "epoch": "{epoch}"}
 OWNED = (200, 403, 401)
+RECALL = "/memories/{me}/recall?session_id="
+FREE = "/conversations/{free}"
+OWNERS_ONLY = "user_id={me}&owner_required=true"
+FREE_SUMMARY = SUMMARY | {"epoch": "{free_epoch}"}
+NOBODYS = (403, 403, 401)
 
 STOP = "/chat/stop"
 
@@ -106,6 +117,22 @@ ROWS = [
     Row("a new turn", "memory", "POST", f"{SESSION}/turns", (201, 403, 401), _append("turn-2")),
     Row("a turn that Ada has stored", "memory", "POST", f"{SESSION}/turns", OWNED, _append("turn-1")),
     Row("a summary", "memory", "PUT", f"{SESSION}/summary?user_id={{me}}", OWNED, SUMMARY),
+    Row("the whole history, of nobody's session", "memory", "GET", f"{FREE}?{OWNERS_ONLY}", NOBODYS),
+    Row("the newest messages, of nobody's session", "memory", "GET", f"{FREE}?last=5&{OWNERS_ONLY}", NOBODYS),
+    Row(
+        "a new turn, in nobody's session",
+        "memory",
+        "POST",
+        f"{FREE}/turns",
+        NOBODYS,
+        _append("turn-1") | {"owner_required": True},
+    ),
+    Row("a summary, of nobody's session", "memory", "PUT", f"{FREE}/summary?{OWNERS_ONLY}", NOBODYS, FREE_SUMMARY),
+    Row("what a turn needs", "memory", "GET", f"{RECALL}{{session}}", OWNED),
+    Row("what a turn needs, in nobody's session", "memory", "GET", f"{RECALL}{{free}}&owner_required=true", NOBODYS),
+    Row("delete nobody's session", "memory", "DELETE", f"{FREE}?{OWNERS_ONLY}", NOBODYS),
+    Row("the messages of nobody's session", "chat", "GET", "/sessions/{free}/messages", NOBODYS),
+    Row("delete nobody's session", "chat", "DELETE", "/sessions/{free}", NOBODYS),
     Row("delete the session", "memory", "DELETE", f"{SESSION}?user_id={{me}}", (204, 403, 401)),
     Row("delete the session of Ada's key", "chat", "DELETE", "/sessions/{derived}", (204, 403, 401)),
     _of_ada("erase Ada", "DELETE", "", 204),

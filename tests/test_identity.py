@@ -67,7 +67,7 @@ class Stage:
         self.names: dict[str, str] = {}
 
     async def prepare(self) -> None:
-        """Store a turn in Ada's session and another under her key."""
+        """Store a turn in Ada's session and another under her key, and a session without an owner."""
         ada, bob = [await user_id(self.http, self.system, self.people[name]) for name in ("ada", "bob")]
         stored = await say(self.http, self.system, self.people["ada"] | KEY)
         derived = stored.json()["metadata"]["session_id"]
@@ -78,8 +78,13 @@ class Stage:
         epoch = appended.json()["epoch"]
         facts = f"{self.system.memory}/memories/{ada}/facts"
         fact = (await self.http.post(facts, json={"text": "Ada's secret fact"})).json()["fact_id"]
-        ids = {"session": self.session, "derived": derived, "fact": fact}
-        self.names = {**ids, "epoch": epoch, "ada": ada, "bob": bob}
+        free = self.system.new_id("free")
+        written = {"history": entries("nobody's secret", "kept")}
+        replaced = await self.http.post(f"{self.system.memory}/conversations/{free}", json=written)
+        assert replaced.status_code == 200
+        free_epoch = (await self.http.get(f"{self.system.memory}/conversations/{free}?last=1")).json()["epoch"]
+        ids = {"session": self.session, "derived": derived, "free": free, "fact": fact, "ada": ada, "bob": bob}
+        self.names = {**ids, "epoch": epoch, "free_epoch": free_epoch}
 
     async def statuses(self, row: Row) -> tuple[int, ...]:
         """What Ada, Bob and an unknown caller get, Ada last: a row may delete the session."""
@@ -93,8 +98,8 @@ class Stage:
         return ada.status_code, bob.status_code, nobody.status_code
 
     async def contents(self) -> list[str]:
-        """All messages of both sessions, and what is stored of Ada besides."""
-        paths = [f"conversations/{self.names[name]}" for name in ("session", "derived")]
+        """All messages of the three sessions, and what is stored of Ada besides."""
+        paths = [f"conversations/{self.names[name]}" for name in ("session", "derived", "free")]
         paths.append(f"memories/{self.names['ada']}?facts=true")
         return [(await self.http.get(f"{self.system.memory}/{path}")).text for path in paths]
 

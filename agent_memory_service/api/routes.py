@@ -31,6 +31,7 @@ from models import (
     FactList,
     NewFact,
     NewTurn,
+    OwnerRequired,
     ProfileChange,
     RecallQuery,
     Recollection,
@@ -75,10 +76,14 @@ async def append_turn(memory: MemoryDep, session_id: SessionId, turn: NewTurn, r
     ),
 )
 async def put_summary(
-    memory: MemoryDep, session_id: SessionId, offer: SummaryOffer, user_id: UserIdQuery = None
+    memory: MemoryDep,
+    session_id: SessionId,
+    offer: SummaryOffer,
+    user_id: UserIdQuery = None,
+    owner_required: OwnerRequired = False,
 ) -> Summary:
     """Store a summary of the first `through` messages. It must cover at least as many as the stored one."""
-    await memory.conversations.summarize(session_id, offer, user_id)
+    await memory.conversations.summarize(session_id, offer, user_id, owner_required=owner_required)
     return Summary(text=offer.text, through=offer.through)
 
 
@@ -88,9 +93,11 @@ async def put_summary(
     status_code=204,
     responses=error_responses(*COMMON_ERRORS, NotOwner),
 )
-async def delete_conversation(memory: MemoryDep, session_id: SessionId, user_id: UserIdQuery = None) -> None:
+async def delete_conversation(
+    memory: MemoryDep, session_id: SessionId, user_id: UserIdQuery = None, owner_required: OwnerRequired = False
+) -> None:
     """Delete a session with all its messages. May be repeated. For a day, requests for the session get 410."""
-    await memory.conversations.delete(session_id, user_id)
+    await memory.conversations.delete(session_id, user_id, owner_required=owner_required)
 
 
 @router.patch("/memories/{user_id}", tags=[Group.USERS], responses=error_responses(*COMMON_ERRORS, BodyTooLarge))
@@ -149,7 +156,9 @@ async def forget_fact(memory: MemoryDep, user_id: UserId, fact_id: FactId) -> No
 )
 async def recall_memories(memory: MemoryDep, user_id: UserId, query: Annotated[RecallQuery, Query()]) -> Response:
     """Return what a turn needs: the profile with the facts, and the newest messages of a session."""
-    recalled = await memory.recall.read(user_id, query.session_id, query.last, query.turn_id)
+    recalled = await memory.recall.read(
+        user_id, query.session_id, query.last, query.turn_id, owner_required=query.owner_required
+    )
     return serializers.recollection(user_id, query.session_id, recalled, query.turn_id)
 
 

@@ -82,8 +82,9 @@ def test_what_it_left_to_sweep_is_swept(service: Service) -> None:
         assert not set(late) & service.dapr.values().keys()
         assert all("was" not in head(service, key) for key in ("session:replaced", "session:deleted"))
         assert "was" not in head(service, "sessions-of:fay")
-        expires = service.dapr.entries["session:deleted"].expires_at
-        assert expires is not None
+        expires = {key: service.dapr.entries[key].expires_at for key in ("session:replaced", "sessions-of:fay")}
+        assert expires == {"session:replaced": None, "sessions-of:fay": None}
+        assert service.dapr.entries["session:deleted"].expires_at is not None
 
     run(scenario())
 

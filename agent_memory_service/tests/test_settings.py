@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import httpx
 import pytest
 
+from main import create_app
 from settings import load_settings
 
 
@@ -17,6 +19,7 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         "APP_API_TOKEN",
         "STATE_STORE",
         "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "CORS_ORIGINS",
     ):
         monkeypatch.delenv(name, raising=False)
 
@@ -44,7 +47,15 @@ def test_endpoint_overrides_the_port(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("DAPR_HTTP_PORT", "0"), ("DAPR_HTTP_PORT", "secret"), ("DAPR_HTTP_ENDPOINT", "secret")]
+    ("name", "value"),
+    [
+        ("DAPR_HTTP_PORT", "0"),
+        ("DAPR_HTTP_PORT", "secret"),
+        ("DAPR_HTTP_ENDPOINT", "secret"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "https://a.test/path"),
+        ("CORS_ORIGINS", "https://a.test,b.test"),
+    ],
 )
 def test_bad_setting_is_one_clear_line(name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bad setting ends the process with one line that names the variable and not its value."""
@@ -67,3 +78,23 @@ def test_tokens_are_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("APP_API_TOKEN", "secret")
     monkeypatch.setenv("DAPR_API_TOKEN", "secret")
     assert "secret" not in repr(load_settings(tmp_path / ".env"))
+
+
+@pytest.mark.parametrize(
+    ("value", "allowed"),
+    [
+        ("", {"http://localhost:3000", "http://localhost:8010"}),
+        ("https://chat.example.com, http://[::1]:3000", {"https://chat.example.com"}),
+        ("none", set()),
+    ],
+)
+async def test_origins_are_a_setting(
+    value: str, allowed: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages of the configured origins may call the service; without the setting those of the tutorial."""
+    monkeypatch.setenv("CORS_ORIGINS", value)
+    transport = httpx.ASGITransport(create_app(load_settings(tmp_path / ".env")))
+    async with httpx.AsyncClient(transport=transport, base_url="http://memory") as http:
+        for origin in ("http://localhost:3000", "http://localhost:8010", "https://chat.example.com"):
+            response = await http.get("/", headers={"origin": origin})
+            assert response.headers.get("access-control-allow-origin") == (origin if origin in allowed else None)

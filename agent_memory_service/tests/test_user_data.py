@@ -164,6 +164,35 @@ def test_a_session_is_its_owners(service: Service) -> None:
     run(scenario())
 
 
+def test_a_session_without_an_owner_is_nobodys_if_an_owner_is_required(service: Service) -> None:
+    """What the tutorial's code wrote is not read, claimed, summarized or deleted. A new session is not refused."""
+
+    async def scenario() -> None:
+        await service.http.post("/conversations/s", json={"history": [{"role": "user", "content": "secret"}]})
+        epoch = (await service.http.get("/conversations/s?last=1")).json()["epoch"]
+        before = service.dapr.values()
+        strict = "user_id=u&owner_required=true"
+        turn = {"turn_id": "t", "user_id": "u", "owner_required": True, "entries": [{"role": "user", "content": "a"}]}
+        refused = [
+            await service.http.get(f"/conversations/s?{strict}"),
+            await service.http.get(f"/conversations/s?last=2&{strict}"),
+            await service.http.get("/memories/u/recall?session_id=s&owner_required=true"),
+            await service.http.delete(f"/conversations/s?{strict}"),
+            await service.http.post("/conversations/s/turns", json=turn),
+            await service.http.put(
+                f"/conversations/s/summary?{strict}", json={"text": "x", "through": 1, "epoch": epoch}
+            ),
+        ]
+        assert [(response.status_code, response.json()["code"]) for response in refused] == [(403, "not_owner")] * 6
+        assert service.dapr.values() == before
+        assert (await service.http.get(f"/conversations/new?last=2&{strict}")).status_code == 200
+        assert (await service.http.post("/conversations/new/turns", json=turn)).status_code == 201
+        assert await service.contents("new", f"?{strict}") == ["a"]
+        assert (await service.append("s", "t", "claimed")).status_code == 201
+
+    run(scenario())
+
+
 def test_an_id_that_is_not_utf8_in_a_path_is_refused(service: Service) -> None:
     """The bytes ff and fe of a path both decode to U+FFFD: two users would be one."""
 

@@ -27,8 +27,9 @@ CONNECTIONS = httpx2.Limits(max_connections=256, max_keepalive_connections=256, 
 """Limits of the pool. 256 running turns; idle connections close after 30 s, before most endpoints close them."""
 AFTER_FINISH_SECONDS = 2.0
 """Longest wait in seconds for more of a stream whose reply is whole. The end marker follows at once, if at all."""
-MAX_RESPONSE_BYTES = 32 * 1024 * 1024
-"""Longest response, in bytes. A streamed reply takes some 250 bytes for each piece, and 100,000 pieces are a book."""
+MAX_RESPONSE_BYTES = 8 * 1024 * 1024
+"""Longest response, in bytes. A streamed reply takes some 250 bytes for each piece of a few characters; so many pieces
+are a reply longer than memory keeps. With 256 turns at once, all together are 2 GB at worst."""
 MAX_ERROR_BYTES = 64 * 1024
 """Bytes of an endpoint's error that are read. Its code and its message stand at the beginning."""
 

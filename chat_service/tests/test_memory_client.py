@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from errors import MemoryFailure, MemoryRejection
 from memory_client import MAX_RESPONSE_BYTES, PAGE_MESSAGES, MemoryClient, open_memory_http
-from memory_models import Summary
+from memory_models import ConversationEntry, Summary
 from models import Id
 from settings import Settings
 from tests.scripted_memory import ScriptedMemory, refusal
@@ -242,3 +242,22 @@ async def test_cookies_are_not_kept(memory: ScriptedMemory) -> None:
     for _ in range(2):
         await client.check_ready()
     assert "cookie" not in memory.calls("ready")[-1].headers
+
+
+async def test_tutorials_sessions_can_be_claimed_unless_an_owner_is_required(memory: ScriptedMemory) -> None:
+    """Without identity, or where it is allowed, the calls do not ask for an owner."""
+    issuer = "https://issuer.test"
+    for settings, required in (
+        (Settings(), False),
+        (Settings(oidc_issuer=issuer, oidc_audience=("chat",)), True),
+        (Settings(oidc_issuer=issuer, oidc_audience=("chat",), oidc_claim_sessions=True), False),
+    ):
+        assert settings.owner_required is required
+        http = open_memory_http(settings, httpx.MockTransport(memory.handle))
+        client = MemoryClient(http, owner_required=settings.owner_required)
+        await client.recent("s1", "alice", 20)
+        await client.append(
+            "s1", "alice", "t1", [ConversationEntry(role=it, content="a") for it in ("user", "assistant")]
+        )
+        asked = "owner_required" in str(memory.calls("history")[-1].url)
+        assert (asked, b"owner_required" in memory.calls("append")[-1].content) == (required, required)

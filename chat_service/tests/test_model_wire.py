@@ -212,6 +212,44 @@ async def test_endless_response_is_given_up(
     assert (response.status_code, response.json()["code"]) == (502, "model_bad_answer")
 
 
+async def test_event_without_an_end_is_given_up(
+    client: httpx.AsyncClient, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event of a stream is given up at a number of bytes, long before the response is."""
+    monkeypatch.setattr("llm.sse.MAX_EVENT_BYTES", 10_000)
+    sent: list[int] = []
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"data: "
+        while True:
+            sent.append(1_000)
+            yield b"x" * 1_000
+
+    model.respond_with(events(endless()))
+    response = await client.post("/chat/stream", json=HELLO)
+    assert (response.status_code, response.json()["code"]) == (502, "model_bad_answer")
+    assert sum(sent) <= 12_000
+
+
+@pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])
+async def test_long_error_of_the_endpoint_is_cut(
+    client: httpx.AsyncClient, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """An error without end keeps the meaning of its status, and no more than its beginning is read."""
+    monkeypatch.setattr("llm.transport.MAX_ERROR_BYTES", 10_000)
+    sent: list[int] = []
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            sent.append(1_000)
+            yield b"x" * 1_000
+
+    model.respond_with(httpx2.Response(401, content=endless()))
+    response = await client.post(path, json=HELLO)
+    assert (response.status_code, response.json()["code"]) == (502, "model_key_refused")
+    assert sum(sent) <= 12_000
+
+
 async def test_error_event_is_the_endpoints_failure(client: httpx.AsyncClient, model: ScriptedModel) -> None:
     """An event named `error` is a failure of the endpoint, whatever its data."""
     model.respond_with(events([b'event: error\ndata: {"message": "sk-123"}\n\n', DONE]))

@@ -1,6 +1,7 @@
 """What the operator sets wrong is refused or reported at the start, in one sentence; nothing fails later for it."""
 
 import logging
+import re
 from pathlib import Path
 
 import httpx2
@@ -143,6 +144,18 @@ def test_env_file_in_the_wrong_place_is_reported(env_file: Path, monkeypatch: py
     assert list(setting_hints(load_settings(env_file), env_file)) == []
     beside.write_bytes(b"LLM_MODEL=\xff")
     assert list(setting_hints(load_settings(env_file), env_file)) == []
+
+
+def test_example_has_every_setting_with_its_default() -> None:
+    """`.env.example` names what an operator may set. Dapr sets the others; one exists only to be reported."""
+    example = (Path(__file__).parents[2] / ".env.example").read_text(encoding="utf-8")
+    shown = dict(re.findall(r"^(?:# )?([A-Z][A-Z_]+)=(.*)$", example, re.MULTILINE))
+    not_shown = {"dapr_http_port", "dapr_http_endpoint", "dapr_api_token", "openai_api_key"}
+    assert {name.lower() for name in shown} == set(Settings.model_fields) - not_shown
+    defaults = {name: value for name, value in shown.items() if value and not name.startswith("LLM_")}
+    issuer = {"oidc_issuer": "https://issuer.test", "oidc_audience": "chat"}  # what identity's defaults need
+    read = Settings.model_validate(issuer | {name.lower(): value for name, value in defaults.items()})
+    assert read == Settings.model_validate(issuer)
 
 
 async def test_hints_are_logged_at_start(caplog: pytest.LogCaptureFixture) -> None:

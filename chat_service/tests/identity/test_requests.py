@@ -188,18 +188,23 @@ async def test_keys_rotated_while_requests_run(
 async def test_every_call_to_memory_names_the_user(
     client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel, ada: dict[str, str]
 ) -> None:
-    """Reads, appends and summaries all say whose session it is, so the memory service can check each."""
+    """Reads, appends and summaries all say whose session it is, so the memory service can check each.
+
+    They also say that a session without an owner is not the user's.
+    """
     memory.remember("s1", ADA, *[("user", "a"), ("assistant", "b")] * 8)
     model.respond_with(text("Good."), text("A summary."))
     await client.post("/chat/", json=in_session("s1"), headers=ada)
     await memory.until(lambda: bool(memory.calls("summary")))
     for kind, call in memory.requests:
+        query, body = httpx.QueryParams(call.url.query), json.loads(call.content or b"{}")
         named = {
             "profile": httpx.URL(call.url).raw_path.decode().partition("?")[0].rpartition("/")[2].replace("%7E", "~"),
             "recall": httpx.URL(call.url).raw_path.decode().split("/")[-2].replace("%7E", "~"),
-            "append": json.loads(call.content or b"{}").get("user_id"),
-        }.get(kind, httpx.QueryParams(call.url.query).get("user_id"))
+            "append": body.get("user_id"),
+        }.get(kind, query.get("user_id"))
         assert named == ADA, kind
+        assert kind == "profile" or query.get("owner_required") == "true" or body.get("owner_required") is True, kind
     assert {kind for kind, _ in memory.requests} == {"recall", "history", "append", "summary"}
     assert memory.sessions["s1"].summary is not None
 

@@ -1,0 +1,81 @@
+"""The server's side of HTTP with the bounds that uvicorn lacks: `uvicorn main:app --http bounded_http:BoundedHttp`.
+
+Without it a connection may send headers for ever, and as many as it likes.
+"""
+
+import asyncio
+import socket
+from typing import cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEADER_SECONDS = 10.0
+"""How long the headers of a request may take to arrive, in seconds, and a new connection to send any."""
+MAX_HEADER_BYTES = 64 * 1024
+"""Bytes after which unfinished headers are refused. A sidecar passes on what its caller sent, at most some 16 KB."""
+UNREAD_SECONDS = 60
+"""Seconds after which the kernel drops a connection whose client does not take what was sent."""
+
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """One connection. It is closed when the headers of a request take too long, or are too large."""
+
+    _deadline: asyncio.TimerHandle | None = None
+    _header_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        """Wait for the first request."""
+        super().connection_made(transport)
+        _drop_when_unread(transport)
+        self._expect_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._have_headers()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what arrives before the end of the headers."""
+        super().data_received(data)
+        if self._deadline is not None:
+            self._header_bytes += len(data)
+            if self._header_bytes > MAX_HEADER_BYTES:
+                self._refuse(_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        """A request begins: on a connection that is used again, its time begins as well."""
+        super().on_message_begin()
+        if self._deadline is None:
+            self._expect_headers()
+
+    def on_headers_complete(self) -> None:
+        """The request has its headers."""
+        self._have_headers()
+        super().on_headers_complete()
+
+    def _expect_headers(self) -> None:
+        self._header_bytes = 0
+        self._deadline = self.loop.call_later(HEADER_SECONDS, self._refuse, _TOO_SLOW)
+
+    def _have_headers(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _refuse(self, response: bytes) -> None:
+        self._have_headers()
+        if not self.transport.is_closing():
+            is_between_responses = self.cycle is None or self.cycle.response_complete
+            if self._header_bytes and is_between_responses:
+                self.transport.write(response)
+            self.transport.close()
+
+
+def _drop_when_unread(transport: asyncio.Transport) -> None:
+    connection = cast("socket.socket | None", transport.get_extra_info("socket"))
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux only
+    if connection is not None and option is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+        connection.setsockopt(socket.IPPROTO_TCP, option, UNREAD_SECONDS * 1_000)

@@ -1,0 +1,106 @@
+"""Connections that do not finish their headers are closed. A real server, since the app never sees such a request."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from typing import ClassVar
+
+import pytest
+import uvicorn
+
+import bounded_http
+from bounded_http import MAX_HEADER_BYTES, BoundedHttp
+from main import create_app
+from tests.workload import SETTINGS
+
+BEGUN = b"GET /health/live HTTP/1.1\r\nhost: memory.test\r\n"
+
+
+class WatchedHttp(BoundedHttp):
+    """Reports the end of a connection to the test."""
+
+    lost: ClassVar[asyncio.Event]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Set the event."""
+        super().connection_lost(exc)
+        self.lost.set()
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    """The port of the service, run by uvicorn with this protocol."""
+    WatchedHttp.lost = asyncio.Event()
+    config = uvicorn.Config(create_app(SETTINGS), port=0, http=WatchedHttp, log_config=None, lifespan="off")
+    server = uvicorn.Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    yield server.servers[0].sockets[0].getsockname()[1]
+    await server.shutdown()
+
+
+async def exchange(port: int, sent: bytes) -> bytes:
+    """Send these bytes, and return everything until the server closes the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    async with asyncio.timeout(5):
+        received = await reader.read()
+    writer.close()
+    return received
+
+
+@pytest.mark.parametrize("sent", [b"", b"G", BEGUN, BEGUN + b"x-more: 1"])
+async def test_unfinished_headers_are_given_up(port: int, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    """A connection without the end of its headers is closed after a time, with 408 if a request had begun."""
+    monkeypatch.setattr(bounded_http, "HEADER_SECONDS", 0.1)
+    received = await exchange(port, sent)
+    assert received.startswith(b"HTTP/1.1 408") if sent else received == b""
+
+
+async def test_dripping_headers_are_given_up(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A header now and then does not keep a connection open."""
+    monkeypatch.setattr(bounded_http, "HEADER_SECONDS", 0.1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(BEGUN)
+    received = asyncio.create_task(reader.read())
+    async with asyncio.timeout(5):
+        while not received.done():
+            writer.write(b"x-more: 1\r\n")
+            await asyncio.wait({received}, timeout=0.02)
+    assert received.result().startswith(b"HTTP/1.1 408")
+    writer.close()
+
+
+@pytest.mark.parametrize("more", [b"x-more: 1\r\n" * (MAX_HEADER_BYTES // 11), b"x-more: " + b"x" * MAX_HEADER_BYTES])
+async def test_endless_headers_are_refused(port: int, more: bytes) -> None:
+    """Headers without end are refused after a number of bytes, whether they are many or one."""
+    assert (await exchange(port, BEGUN + more)).startswith(b"HTTP/1.1 431")
+
+
+async def test_other_requests_are_served(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that is slow but in time is served, also the second of a connection, and idle time does not count."""
+    monkeypatch.setattr(bounded_http, "HEADER_SECONDS", 0.5)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for pause in (0.1, 0.0):
+        writer.write(BEGUN)
+        await asyncio.sleep(pause)
+        writer.write(b"\r\n")
+        async with asyncio.timeout(5):
+            assert (await reader.readuntil(b'{"status":"live","app_token_required":false}')).startswith(b"HTTP/1.1 200")
+        await asyncio.sleep(0.6)
+    writer.close()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux drops such connections")
+async def test_connection_that_takes_nothing_is_dropped(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that asks and never reads loses its connection, also if the response has ended long since."""
+    monkeypatch.setattr(bounded_http, "UNREAD_SECONDS", 1)
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(client, ("127.0.0.1", port))
+        await loop.sock_sendall(client, b"GET /openapi.json HTTP/1.1\r\nhost: memory.test\r\n\r\n" * 300)
+        async with asyncio.timeout(20):
+            await WatchedHttp.lost.wait()
