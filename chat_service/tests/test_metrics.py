@@ -151,6 +151,20 @@ async def test_callback_that_nobody_gets(
     }
 
 
+async def test_summaries_are_counted(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
+    """One that was stored, and one whose session was replaced meanwhile."""
+    said = [("user", "word " * 600), ("assistant", "word " * 600)] * 9
+    for session_id in ("s1", "s2"):
+        memory.remember(session_id, "alice", *said)
+    memory.respond_next("summary", refusal(409, "history_replaced"))
+    for session_id in ("s1", "s2"):
+        await client.post("/chat/", json={"user_id": "alice", "text": "Hi", "metadata": {"session_id": session_id}})
+        await background_ended()
+    found = await numbers(client)
+    assert found['chat_summaries_total{outcome="overtaken"}'] == 1
+    assert found['chat_summaries_total{outcome="stored"}'] >= 1
+
+
 async def test_running_turns_are_those_of_now(client: httpx.AsyncClient, model: ScriptedModel) -> None:
     """A turn counts as running until it has ended."""
     model.gate.clear()
