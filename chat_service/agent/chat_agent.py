@@ -47,6 +47,7 @@ MAX_MODEL_CALLS = 6
 LEAST_SHARE = 0.1
 """Smallest length of a summary, as a share of the one that it continues. A shorter one cannot hold what it said."""
 
+_RUN_CONFIG = RunConfig(tracing_disabled=True)
 _MALFORMED_RESPONSE = (AttributeError, TypeError, ValueError, KeyError, IndexError, RecursionError)
 """What the SDK raises for a response of the wrong shape: it reads responses without validating them."""
 
@@ -80,12 +81,15 @@ class ChatAgent:
     def __init__(self, provider: Provider, tools: Sequence[Tool]) -> None:
         set_tracing_disabled(True)  # the SDK's tracing sends data to OpenAI
         self.model_name = provider.name
-        self._config = RunConfig(model=provider.model, tracing_disabled=True)
-        self._summary_config = RunConfig(model=provider.summary_model, tracing_disabled=True)
         self._chat = Agent[RunContext](
-            name="ChatAgent", instructions=_instructions, tools=[with_span(tool) for tool in tools]
+            name="ChatAgent",
+            instructions=_instructions,
+            tools=[with_span(tool) for tool in tools],
+            model=provider.model,
         )
-        self._summarizer = Agent[None](name="SummaryAgent", instructions=SUMMARY_INSTRUCTIONS)
+        self._summarizer = Agent[None](
+            name="SummaryAgent", instructions=SUMMARY_INSTRUCTIONS, model=provider.summary_model
+        )
 
     async def reply(
         self, context: RunContext, messages: list[TResponseInputItem], emit: Emit | None = None
@@ -95,7 +99,7 @@ class ChatAgent:
         The reply holds all that the model wrote, also before a tool call; it is what the emitted pieces make together.
         """
         if emit is None:
-            return await self._run(self._chat, self._config, context, messages)
+            return await self._run(self._chat, context, messages)
         return await self._run_streamed(context, messages, emit)
 
     async def summarize(self, so_far: str | None, task: str) -> str:
@@ -103,7 +107,7 @@ class ChatAgent:
 
         A refusal or a text that was cut off would replace a good summary for good.
         """
-        reply = await self._run(self._summarizer, self._summary_config, None, [{"role": "user", "content": task}])
+        reply = await self._run(self._summarizer, None, [{"role": "user", "content": task}])
         if reply.is_refusal or is_refusal(reply.text):
             raise SummaryRefused
         if reply.is_cut:
@@ -112,15 +116,13 @@ class ChatAgent:
             raise SummaryTooShort
         return reply.text
 
-    async def _run(
-        self, agent: Agent[Context], config: RunConfig, context: Context, messages: list[TResponseInputItem]
-    ) -> ModelReply:
+    async def _run(self, agent: Agent[Context], context: Context, messages: list[TResponseInputItem]) -> ModelReply:
         text = ReplyText()
         hooks = ReplyTextHooks[Context](text)
         with recorded_run() as record:
             try:
                 result = await Runner.run(
-                    agent, messages, context=context, max_turns=MAX_MODEL_CALLS, hooks=hooks, run_config=config
+                    agent, messages, context=context, max_turns=MAX_MODEL_CALLS, hooks=hooks, run_config=_RUN_CONFIG
                 )
             except ModelRefusalError as refusal:
                 return _reply(text, refusal.refusal, record, is_marked_refusal=True)
@@ -133,7 +135,7 @@ class ChatAgent:
         has_begun = False
         with recorded_run() as record:
             result = Runner.run_streamed(
-                self._chat, messages, context=context, max_turns=MAX_MODEL_CALLS, run_config=self._config
+                self._chat, messages, context=context, max_turns=MAX_MODEL_CALLS, run_config=_RUN_CONFIG
             )
             try:
                 async for event in result.stream_events():
