@@ -14,7 +14,7 @@ from main import create_app
 from settings import Settings
 from tests.scripted_memory import ScriptedMemory
 from tests.scripted_model import ScriptedModel
-from turn import saving
+from turn import in_flight, saving
 
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=20)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=100)
@@ -56,8 +56,9 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def app(settings: Settings, memory: ScriptedMemory, model: ScriptedModel) -> FastAPI:
-    """The service with the scripted model."""
+def app(settings: Settings, memory: ScriptedMemory, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    """The service with the scripted model. On a busy machine, too, a stream begins with its first event."""
+    monkeypatch.setattr(in_flight, "QUIET_SECONDS", 30.0)
     return create_app(
         settings,
         memory_transport=httpx.MockTransport(memory.handle),

@@ -7,6 +7,7 @@ import httpx2
 from agents import Model
 
 from agent.offline_model import OFFLINE, OfflineModel
+from http_clients import no_cookies
 from llm.chat_model import ChatModel
 from llm.client import ModelClient
 from llm.transport import CONNECT_TIMEOUT_SECONDS, ModelTransport, endpoint_transport
@@ -45,6 +46,7 @@ def choose_provider(settings: Settings, transport: httpx2.AsyncBaseTransport | N
         httpx2.AsyncClient(
             transport=ModelTransport(transport or endpoint_transport(base_url)),
             timeout=httpx2.Timeout(settings.turn_timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS),
+            cookies=no_cookies(),
         )
         for _ in ("turns", "summaries")
     ]

@@ -113,6 +113,16 @@ async def test_transient_failure_is_retried(
     assert len(model.requests) == 2
 
 
+async def test_endpoint_sets_no_cookies(client: httpx.AsyncClient, model: ScriptedModel) -> None:
+    """A cookie of one user's response does not go out with the next user's request."""
+    reply = text("Good.")
+    reply.headers["set-cookie"] = "session=alice; Path=/"
+    model.respond_with(reply)
+    for user in ("alice", "bob"):
+        assert (await client.post("/chat/", json={"user_id": user, "text": "Hello"})).status_code == 200
+    assert ["cookie" in request.headers for request in model.requests] == [False, False]
+
+
 async def test_retries_are_one_layer(client: httpx.AsyncClient, model: ScriptedModel) -> None:
     """The SDK adds no retries: three requests in all."""
     model.respond_with(*[refused(500)] * 9)

@@ -12,6 +12,7 @@ from agent.provider import choose_provider
 from agent.tools import TOOLS
 from llm.transport import endpoint_transport
 from settings import DEFAULT_MODEL, GEMINI_BASE_URL, OPENAI_BASE_URL, Settings, load_settings
+from tests.model_server import Respond, serving
 from tests.unused_memory import unused_memory
 
 KEY, OTHER_KEY = SecretStr("k1"), SecretStr("k2")
@@ -65,10 +66,23 @@ def test_empty_variables_count_as_unset(monkeypatch: pytest.MonkeyPatch) -> None
     assert choose_provider(Settings()).is_offline
 
 
-def test_proxy_is_not_used_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An endpoint on this machine is not called through a proxy."""
-    monkeypatch.setenv("http_proxy", "http://proxy.test:1")
-    endpoint_transport("http://127.0.0.1:1/v1")
+async def test_proxy_is_not_used_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint on this machine is not called through a proxy; another one is."""
+    asked: list[str] = []
+
+    def responding(name: str) -> Respond:
+        async def respond(_body: bytes) -> bytes:
+            asked.append(name)
+            return b"{}"
+
+        return respond
+
+    async with serving(responding("proxy")) as proxy, serving(responding("endpoint")) as url:
+        monkeypatch.setenv("http_proxy", proxy)
+        for base_url in (url, "http://elsewhere.test/v1"):
+            async with httpx2.AsyncClient(transport=endpoint_transport(base_url)) as client:
+                assert (await client.post(base_url, content=b"{}")).status_code == 200
+    assert asked == ["endpoint", "proxy"]
 
 
 def test_env_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
