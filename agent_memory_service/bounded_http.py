@@ -10,7 +10,8 @@ from typing import cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEADER_SECONDS = 10.0
-"""How long the headers of a request may take to arrive, in seconds, and a new connection to send any."""
+"""How long the headers of a request may take to arrive, in seconds, and a new connection to send any. As long has the
+rest of a body whose request has its response already."""
 MAX_HEADER_BYTES = 64 * 1024
 """Bytes after which unfinished headers are refused. A sidecar passes on what its caller sent, at most some 16 KB."""
 UNREAD_SECONDS = 60
@@ -25,6 +26,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     _deadline: asyncio.TimerHandle | None = None
     _header_bytes = 0
+    _is_body_arriving = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Wait for the first request."""
@@ -34,13 +36,13 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
-        self._have_headers()
+        self._wait_no_more()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Count what arrives before the end of the headers."""
         super().data_received(data)
-        if self._deadline is not None:
+        if self._deadline is not None and not self._is_body_arriving:
             self._header_bytes += len(data)
             if self._header_bytes > MAX_HEADER_BYTES:
                 self._refuse(_TOO_LARGE)
@@ -53,20 +55,33 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The request has its headers."""
-        self._have_headers()
+        self._wait_no_more()
+        self._is_body_arriving = True
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request has its body."""
+        self._is_body_arriving = False
+        self._wait_no_more()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The connection has no request any more, or only the rest of one."""
+        super().on_response_complete()
+        if self._is_body_arriving and self.cycle.response_complete:
+            self._deadline = self.loop.call_later(HEADER_SECONDS, self.transport.close)
 
     def _expect_headers(self) -> None:
         self._header_bytes = 0
         self._deadline = self.loop.call_later(HEADER_SECONDS, self._refuse, _TOO_SLOW)
 
-    def _have_headers(self) -> None:
+    def _wait_no_more(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
     def _refuse(self, response: bytes) -> None:
-        self._have_headers()
+        self._wait_no_more()
         if not self.transport.is_closing():
             is_between_responses = self.cycle is None or self.cycle.response_complete
             if self._header_bytes and is_between_responses:

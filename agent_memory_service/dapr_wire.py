@@ -149,7 +149,10 @@ class DaprWire:
         try:
             async with asyncio.timeout(timeout_seconds):
                 response = await self._transport.handle_async_request(request)
-                await response.aread()
+                try:
+                    await response.aread()
+                finally:  # a body that stalls or breaks would keep its connection
+                    await response.aclose()
         except (httpx.HTTPError, ClientError, OSError) as error:  # TimeoutError is an OSError
             # The kind of error does not show whether the request was carried out.
             kind, address = type(error).__name__, self._sidecar_url

@@ -70,7 +70,10 @@ class UserDataClient(MemoryClient):
         """The response, before its body was read; an error with its body."""
         response = await self._http.send(request, stream=True)
         if response.status_code != httpx.codes.OK:
-            await response.aread()
+            try:
+                await response.aread()
+            finally:  # a body that stalls or breaks would keep its connection
+                await response.aclose()
         return response
 
     async def _send(

@@ -78,6 +78,21 @@ async def test_endless_headers_are_refused(port: int, more: bytes) -> None:
     assert (await exchange(port, BEGUN + more)).startswith(b"HTTP/1.1 431")
 
 
+async def test_rest_of_a_body_is_given_up(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body that goes on after its response, a byte now and then, does not keep the connection open."""
+    monkeypatch.setattr(bounded_http, "HEADER_SECONDS", 0.1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /nowhere HTTP/1.1\r\nhost: memory.test\r\ncontent-length: 100000\r\n\r\n{")
+    received = asyncio.create_task(reader.read())
+    async with asyncio.timeout(5):
+        while not received.done():
+            writer.write(b" ")
+            await asyncio.wait({received}, timeout=0.02)
+    assert received.result().startswith(b"HTTP/1.1 404")
+    assert received.result().count(b"HTTP/1.1") == 1
+    writer.close()
+
+
 async def test_other_requests_are_served(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that is slow but in time is served, also the second of a connection, and idle time does not count."""
     monkeypatch.setattr(bounded_http, "HEADER_SECONDS", 0.5)

@@ -15,16 +15,18 @@ also while long bodies use all of MAX_HELD_BYTES."""
 MAX_HELD_BYTES = 16 * 1024 * 1024
 """Most bytes of all bodies that are held at once: 16 of the longest. A parsed body takes several times its bytes."""
 MAX_ARRIVING_BODIES = 256
-"""Most bodies that arrive at once: as many as turns run. Almost every body arrives with its headers, in one piece."""
+"""Most bodies that arrive at once: as many as turns run. Past it the one that has been arriving longest is refused.
+Almost every body arrives with its headers, in one piece; so bodies that are sent slowly keep nobody out."""
 BODY_SECONDS = 20.0
 """How long a body may take to arrive, in seconds. The longest text allowed takes that long at 5 KB a second."""
 
 
 class HeldBodies:
-    """The bodies that all requests of the process hold: how many are still arriving, and their bytes."""
+    """What the bodies of all requests of the process hold: bytes, and places of those that are still arriving."""
 
     def __init__(self) -> None:
-        self.arriving = 0
+        self.arriving: dict[Body, None] = {}
+        """In the order in which they began to arrive."""
         self.bytes = 0
 
 
@@ -35,9 +37,11 @@ class Body:
         self._receive = receive
         self._held = held
         self._deadline: float | None = None
+        self._limit: asyncio.Timeout | None = None
         self._size = 0
         self._counted = 0
         self._is_complete = False
+        self._is_displaced = False
 
     async def receive(self) -> Message:
         """Return the next message. Raises HTTPException, because FastAPI makes a 400 of any other error."""
@@ -45,13 +49,14 @@ class Body:
             return await self._receive()
         deadline = self._begun()
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(deadline) as self._limit:
                 message = await self._receive()
         except TimeoutError:
-            raise _http_error(BodyTooSlow) from None
+            raise _http_error(Overloaded if self._is_displaced else BodyTooSlow) from None
+        finally:
+            self._limit = None
         if not message.get("more_body", False):
-            self._is_complete = True
-            self._held.arriving -= 1
+            self._complete()
         self._count(len(message.get("body", b"")))
         return message
 
@@ -59,17 +64,27 @@ class Body:
         """Give back what this body holds."""
         self._held.bytes -= self._counted
         self._counted = 0
-        if self._deadline is not None and not self._is_complete:
-            self._is_complete = True
-            self._held.arriving -= 1
+        self._complete()
 
     def _begun(self) -> float:
         if self._deadline is None:
-            if self._held.arriving >= MAX_ARRIVING_BODIES:
-                raise _http_error(Overloaded)
-            self._held.arriving += 1
+            if len(self._held.arriving) >= MAX_ARRIVING_BODIES:
+                next(iter(self._held.arriving))._displace()
+            self._held.arriving[self] = None
             self._deadline = asyncio.get_running_loop().time() + BODY_SECONDS
         return self._deadline
+
+    def _complete(self) -> None:
+        self._is_complete = True
+        self._held.arriving.pop(self, None)
+
+    def _displace(self) -> None:
+        """End this body's time to arrive, as another needs its place."""
+        self._is_displaced = True
+        self._held.arriving.pop(self, None)
+        self._deadline = asyncio.get_running_loop().time()
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(self._deadline)
 
     def _count(self, size: int) -> None:
         self._size += size

@@ -41,6 +41,12 @@ class InvalidToken(ServiceError):
         self.headers = _challenge(self)
 
 
+class WrongSignature(InvalidToken):
+    """The token was not signed with the key that it names: it is forged, or the issuer has changed the key."""
+
+    detail = "The signature of the token is wrong: get a new one from the issuer."
+
+
 class UserMismatch(ServiceError):
     """`user_id` does not name the user of the token."""
 

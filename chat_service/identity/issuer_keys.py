@@ -12,7 +12,7 @@ from identity.issuer_documents import IssuerFailure
 from identity.signing_keys import KeySet
 
 UNKNOWN_KEY_SECONDS = 60.0
-"""Shortest time in seconds between two fetches for unknown keys. Anybody can send tokens with made-up key ids."""
+"""Shortest time in seconds between two fetches for unknown keys and wrong signatures. Anybody can make them up."""
 REFRESH_SECONDS = 600.0
 """Age in seconds at which known keys are fetched again, so that a key that the issuer withdraws is soon refused."""
 REFRESH_RETRY_SECONDS = 60.0
@@ -50,6 +50,15 @@ class IssuerKeys:
         if key is None:
             raise InvalidToken(UNKNOWN_KEY)
         return key
+
+    async def have_changed(self) -> bool:
+        """Whether a search, at most one a minute, brought a newer set of keys. False while the issuer is down."""
+        generation = self.generation
+        try:
+            await self._newer_keys()
+        except IssuerUnavailable:
+            return False
+        return self.generation != generation
 
     def refresh_if_old(self) -> None:
         """Start to fetch the keys again if they are old. Nobody waits for it."""

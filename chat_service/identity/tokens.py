@@ -15,7 +15,7 @@ import jwt
 from jwt.utils import base64url_decode
 from pydantic_core import from_json
 
-from identity.errors import AuthorizationMalformed, InvalidToken, TokenMissing
+from identity.errors import AuthorizationMalformed, InvalidToken, TokenMissing, WrongSignature
 from identity.issuer_keys import IssuerKeys
 from identity.signing_keys import ALGORITHMS
 from identity.trusted_issuer import TrustedIssuer
@@ -43,7 +43,6 @@ _REASONS: tuple[tuple[type[jwt.PyJWTError], str], ...] = (
     (jwt.InvalidAudienceError, "The token is for another audience: request one for this service."),
     (jwt.InvalidIssuerError, "The token is of another issuer: get one from the issuer of this service."),
     (jwt.MissingRequiredClaimError, "The token lacks a claim that this service needs: see docs/identity.md."),
-    (jwt.InvalidSignatureError, "The signature of the token is wrong: get a new one from the issuer."),
 )
 
 
@@ -110,10 +109,18 @@ class TokenChecker:
 
     async def _check(self, token: str) -> CheckedToken:
         header = read_header(token)
-        key = await self._keys.find(header.kid, header.algorithm)
-        claims = _verified_claims(token, key, header.algorithm, self._issuer)
+        try:
+            claims = await self._claims(token, header)
+        except WrongSignature:  # an issuer may change a key without an id, or under the same one
+            if not await self._keys.have_changed():
+                raise
+            claims = await self._claims(token, header)
         expires_at = _check_times(claims)
         return CheckedToken(_user(claims, self._issuer), expires_at + LEEWAY_SECONDS)
+
+    async def _claims(self, token: str, header: Header) -> Mapping[str, object]:
+        key = await self._keys.find(header.kid, header.algorithm)
+        return _verified_claims(token, key, header.algorithm, self._issuer)
 
     def _forget_if_keys_changed(self) -> None:
         if self._generation != self._keys.generation:
@@ -140,7 +147,10 @@ def read_header(token: str) -> Header:
 
 
 def _verified_claims(token: str, key: jwt.PyJWK, algorithm: str, issuer: TrustedIssuer) -> Mapping[str, object]:
-    """The claims of a token whose signature, issuer, audience and times are right."""
+    """The claims of a token whose signature, issuer, audience and times are right.
+
+    Raises WrongSignature, and InvalidToken for anything else.
+    """
     try:
         return jwt.decode(
             token,
@@ -151,6 +161,8 @@ def _verified_claims(token: str, key: jwt.PyJWK, algorithm: str, issuer: Trusted
             leeway=LEEWAY_SECONDS,
             options={"require": ["iss", "aud", "exp", issuer.user_claim]},
         )
+    except jwt.InvalidSignatureError:
+        raise WrongSignature from None
     except jwt.PyJWTError as error:
         reason = next((text for kind, text in _REASONS if isinstance(error, kind)), None)
         raise InvalidToken(reason) from None

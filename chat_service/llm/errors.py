@@ -163,4 +163,4 @@ def _seconds(retry_after: str | None) -> int:
     """The endpoint's number of seconds within the limits; a date or any other text counts as no value."""
     if retry_after is None or not retry_after.strip().isdecimal():
         return RETRY_AFTER_SECONDS
-    return min(max(int(retry_after), 1), MAX_RETRY_AFTER_SECONDS)
+    return int(min(max(float(retry_after), 1), MAX_RETRY_AFTER_SECONDS))  # int() refuses thousands of digits

@@ -36,7 +36,7 @@ MAX_ERROR_BYTES = 64 * 1024
 _TRANSIENT = frozenset({429, 500, 502, 503, 529})
 _STREAM_REQUESTED = b'"stream":true'
 """As the openai client writes it. Inside a message the quotes are escaped, so a message cannot match."""
-_BODY_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+_BODY_HEADERS = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 """Headers that describe how a body was sent. They do not hold for the body that replaces it."""
 
 
@@ -87,7 +87,7 @@ def _retry_pause(response: httpx2.Response, backoff: float) -> float | None:
 async def _checked(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
     """The response with a body that can be trusted. An endpoint's error keeps its status and a part of its body."""
     if response.status_code >= 300:
-        return _replaced(response, content=await _body(response, MAX_ERROR_BYTES))
+        return _replaced(response, content=await _error_body(response))
     is_stream_requested = _STREAM_REQUESTED in request.content
     content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if is_stream_requested and content_type == "text/event-stream":
@@ -103,14 +103,27 @@ async def _checked(request: httpx2.Request, response: httpx2.Response) -> httpx2
     return _replaced(response, content=content)
 
 
+async def _error_body(response: httpx2.Response) -> bytes:
+    """The beginning of an error's body; nothing if it cannot be decompressed: the status says what is wrong."""
+    try:
+        return await _body(response, MAX_ERROR_BYTES)
+    except NotAChatCompletion:
+        return b""
+
+
 async def _body(response: httpx2.Response, max_bytes: int) -> bytes:
-    """The first bytes of the body, decompressed. The connection is closed if there are more."""
+    """The first bytes of the body, decompressed. The connection is closed if there are more.
+
+    Raises NotAChatCompletion if the body cannot be decompressed.
+    """
     body = bytearray()
     try:
         async for chunk in response.aiter_bytes():
             body += chunk
             if len(body) >= max_bytes:
                 break
+    except httpx2.DecodingError as error:
+        raise NotAChatCompletion("not compressed as its headers say") from error
     finally:
         await response.aclose()
     return bytes(body[:max_bytes])
@@ -120,7 +133,7 @@ def _replaced(
     response: httpx2.Response, *, content: bytes | None = None, stream: httpx2.AsyncByteStream | None = None
 ) -> httpx2.Response:
     """The response with another body, which is not compressed."""
-    headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in _BODY_HEADERS]
+    headers = [(name, value) for name, value in response.headers.raw if name.lower() not in _BODY_HEADERS]
     return httpx2.Response(
         response.status_code, headers=headers, content=content, stream=stream, extensions=response.extensions
     )
@@ -169,6 +182,8 @@ class _CheckedStream(httpx2.AsyncByteStream):
                     yield event
         except EventTooLarge as error:
             raise NotAChatCompletion("too long") from error
+        except httpx2.DecodingError as error:
+            raise NotAChatCompletion("not compressed as its headers say") from error
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         while True:
@@ -176,7 +191,7 @@ class _CheckedStream(httpx2.AsyncByteStream):
             try:
                 async with asyncio.timeout(AFTER_FINISH_SECONDS if is_whole else None):
                     chunk = await anext(self._bytes, None)
-            except (httpx2.TransportError, TimeoutError):
+            except (httpx2.TransportError, httpx2.DecodingError, TimeoutError):
                 if not is_whole:
                     raise
                 return

@@ -13,6 +13,9 @@ from bounded_http import MAX_HEADER_BYTES, BoundedHttp
 from main import create_app
 from settings import Settings
 
+MAX_CONNECTIONS = 6
+"""The server's limit of connections in these tests."""
+
 BEGUN = b"GET /health/live HTTP/1.1\r\nhost: chat.test\r\n"
 
 
@@ -29,9 +32,16 @@ class WatchedHttp(BoundedHttp):
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    """The port of the service, run by uvicorn with this protocol."""
+    """The port of the service, run by uvicorn with this protocol and a few connections."""
     WatchedHttp.lost = asyncio.Event()
-    config = uvicorn.Config(create_app(Settings()), port=0, http=WatchedHttp, log_config=None, lifespan="off")
+    config = uvicorn.Config(
+        create_app(Settings()),
+        port=0,
+        http=WatchedHttp,
+        log_config=None,
+        lifespan="off",
+        limit_concurrency=MAX_CONNECTIONS,
+    )
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)
@@ -76,6 +86,41 @@ async def test_dripping_headers_are_given_up(port: int, monkeypatch: pytest.Monk
 async def test_endless_headers_are_refused(port: int, more: bytes) -> None:
     """Headers without end are refused after a number of bytes, whether they are many or one."""
     assert (await exchange(port, BEGUN + more)).startswith(b"HTTP/1.1 431")
+
+
+async def test_rest_of_a_body_is_given_up(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body that goes on after its response, a byte now and then, does not keep the connection open."""
+    monkeypatch.setattr(bounded_http, "HEADER_SECONDS", 0.1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /nowhere HTTP/1.1\r\nhost: chat.test\r\ncontent-length: 100000\r\n\r\n{")
+    received = asyncio.create_task(reader.read())
+    async with asyncio.timeout(5):
+        while not received.done():
+            writer.write(b" ")
+            await asyncio.wait({received}, timeout=0.02)
+    assert received.result().startswith(b"HTTP/1.1 404")
+    assert received.result().count(b"HTTP/1.1") == 1
+    writer.close()
+
+
+@pytest.mark.parametrize("sent", [b"", BEGUN, BEGUN + b"\r\n"], ids=["nothing", "half", "whole"])
+async def test_connections_without_a_request_make_room(port: int, sent: bytes) -> None:
+    """Connections that wait or idle keep nobody out: past the limit the one that idled longest is closed."""
+    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MAX_CONNECTIONS - 1)]
+    for reader, writer in held:
+        writer.write(sent)
+        if sent.endswith(b"\r\n\r\n"):
+            await reader.readuntil(b"}")
+    for _ in range(3):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(BEGUN + b"\r\n")
+        async with asyncio.timeout(5):
+            assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
+        writer.close()
+    async with asyncio.timeout(5):
+        assert await held[0][0].read() == b""
+    for _, writer in held:
+        writer.close()
 
 
 async def test_other_requests_are_served(port: int, monkeypatch: pytest.MonkeyPatch) -> None:

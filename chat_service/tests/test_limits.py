@@ -121,6 +121,20 @@ async def test_number_of_arriving_bodies_is_bounded(
         assert sorted(request.status or 0 for request in requests) == [408, 408, 408, 503, 503]
 
 
+async def test_half_sent_bodies_keep_no_message_out(
+    app: FastAPI, client: httpx.AsyncClient, half_sent: list[HalfSent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past the bound the body that has been arriving longest is refused, and not the next message."""
+    monkeypatch.setattr(bodies, "MAX_ARRIVING_BODIES", 3)
+    half_sent += [HalfSent(app, 10) for _ in range(3)]
+    await settled()
+    assert (await client.post("/chat/", json=HELLO)).status_code == 200
+    assert [request.status for request in half_sent] == [503, None, None]
+    assert half_sent[0].code == "overloaded"
+    assert (await client.post("/chat/", json=HELLO)).status_code == 200
+    assert [request.status for request in half_sent] == [503, None, None]
+
+
 async def test_body_must_arrive_in_time(
     app: FastAPI, half_sent: list[HalfSent], monkeypatch: pytest.MonkeyPatch
 ) -> None:

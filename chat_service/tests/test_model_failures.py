@@ -93,11 +93,15 @@ async def test_failure_has_its_status(
     assert f"code={code}" in caplog.text
 
 
-async def test_retry_after_of_the_endpoint_is_passed_on(client: httpx.AsyncClient, model: ScriptedModel) -> None:
-    """A long Retry-After of the endpoint is passed to the client at once."""
-    model.respond_with(refused(429, **{"retry-after": "30"}))
+@pytest.mark.parametrize(("sent", "passed_on"), [("30", "30"), ("9" * 5_000, "3600"), ("-5", "5"), ("\u00b2", "5")])
+async def test_retry_after_of_the_endpoint_is_passed_on(
+    client: httpx.AsyncClient, model: ScriptedModel, sent: str, passed_on: str
+) -> None:
+    """A long Retry-After of the endpoint is passed to the client at once, within the limits, whatever it holds."""
+    headers = [(b"retry-after", sent.encode("latin-1"))]
+    model.respond_with(httpx2.Response(429, headers=headers))
     response = await client.post("/chat/", json=HELLO)
-    assert (response.status_code, response.headers["retry-after"]) == (503, "30")
+    assert (response.status_code, response.headers["retry-after"]) == (503, passed_on)
     assert len(model.requests) == 1
 
 

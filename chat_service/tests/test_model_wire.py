@@ -175,6 +175,28 @@ async def test_compressed_replies_are_read(client: httpx.AsyncClient, model: Scr
     assert (await client.post("/chat/", json=HELLO)).json()["reply"] == "Good."
 
 
+@pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])
+async def test_compression_that_cannot_be_read_is_a_bad_answer(
+    client: httpx.AsyncClient, model: ScriptedModel, path: str
+) -> None:
+    """A body that is not compressed as its headers say: 502. An endpoint's error keeps its meaning."""
+    kind = "application/json" if path == "/chat/" else "text/event-stream"
+    headers = {"content-encoding": "gzip", "content-type": kind}
+    for status, code in ((200, "model_bad_answer"), (401, "model_key_refused")):
+        model.respond_with(httpx2.Response(status, headers=headers, content=_each([b"not compressed"])))
+        response = await client.post(path, json=HELLO)
+        assert (response.status_code, response.json()["code"]) == (502, code)
+
+
+@pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])
+async def test_headers_beyond_ascii_do_no_harm(client: httpx.AsyncClient, model: ScriptedModel, path: str) -> None:
+    """A header of the endpoint, or of a proxy before it, may hold any bytes."""
+    reply = text("Good.") if path == "/chat/" else events([piece("Good.", "stop"), DONE])
+    reply.headers = httpx2.Headers([*reply.headers.raw, (b"via", b"caf\xe9 \xff")])
+    model.respond_with(reply)
+    assert "Good." in (await client.post(path, json=HELLO)).text
+
+
 @pytest.mark.parametrize("end", [[piece("", "stop")], [DONE]], ids=["reason", "marker"])
 @pytest.mark.parametrize("fate", ["breaks", "hangs"])
 async def test_what_happens_after_the_end_does_not_matter(

@@ -197,6 +197,28 @@ async def test_export_that_breaks_off_has_no_end(
     assert "export cut short" in caplog.text
 
 
+class BrokenBody(httpx.AsyncByteStream):
+    """A body that breaks off, and notes that its connection was given back."""
+
+    is_closed = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"{"
+        raise httpx.ReadError("lost")
+
+    async def aclose(self) -> None:
+        """Note it."""
+        self.is_closed = True
+
+
+async def test_refused_export_that_breaks_off_is_closed(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
+    """An error of the memory service whose body breaks off keeps no connection."""
+    body = BrokenBody()
+    memory.respond_next("export", httpx.Response(500, stream=body))
+    assert (await client.get("/users/alice/export")).status_code == 503
+    assert body.is_closed
+
+
 async def test_erase_that_takes_long_goes_on(
     client: httpx.AsyncClient, memory: ScriptedMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

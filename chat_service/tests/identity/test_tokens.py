@@ -1,5 +1,6 @@
 """Which tokens are accepted, as properties over algorithms, claims and damage."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from identity.errors import AuthorizationMalformed, InvalidToken, TokenMissing
 from identity.issuer_documents import IssuerDocuments, open_issuer_http
-from identity.issuer_keys import REFRESH_SECONDS, IssuerKeys
+from identity.issuer_keys import REFRESH_SECONDS, UNKNOWN_KEY_SECONDS, IssuerKeys
 from identity.signing_keys import ALGORITHMS
 from identity.tokens import LEEWAY_SECONDS, MAX_SUBJECT_CHARS, MAX_TOKEN_CHARS, TokenChecker, bearer_token
 from identity.trusted_issuer import TrustedIssuer
@@ -361,6 +362,35 @@ async def test_checked_token_is_refused_once_its_key_is_withdrawn(
     await checker.user(issuer.token("k2"))
     await settled()
     await refusal(checker, token)
+
+
+@pytest.mark.parametrize("kid", [None, "1"])
+async def test_key_that_changed_under_its_id_is_found(
+    issuer: OpenIdIssuer, checker: TokenChecker, kid: str | None
+) -> None:
+    """An issuer may rotate its only key without naming it, or under the same id: the next token is accepted at once."""
+    issuer.keys.clear()
+    issuer.publish(kid, name="old")
+    await checker.user(issuer.token(kid, key="old"))
+    issuer.keys.clear()
+    issuer.publish(kid, name="new")
+    assert (await checker.user(issuer.token(kid, key="new"))).user_id.startswith("ada")
+    assert issuer.fetched["keys"] == 2
+
+
+async def test_wrong_signatures_cause_one_fetch_a_minute(
+    issuer: OpenIdIssuer, checker: TokenChecker, clock: Clock
+) -> None:
+    """A thousand tokens with wrong signatures cause one fetch and get 401, also while the issuer is down."""
+    await checker.user(issuer.token())
+    forged = [issuer.token(key="forger", sub=f"ada-{number}") for number in range(3)] * 333
+    for fetches in (2, 2):
+        await asyncio.gather(*(refusal(checker, token) for token in forged))
+        assert issuer.fetched["keys"] == fetches
+    clock.passed += UNKNOWN_KEY_SECONDS
+    issuer.raw_keys = b"down"
+    assert "signature" in await refusal(checker, forged[0])
+    assert issuer.fetched["keys"] == 3
 
 
 async def test_number_of_remembered_tokens_is_bounded(
