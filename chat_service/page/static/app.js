@@ -141,7 +141,7 @@ document.addEventListener("keydown", (event) => {
 byId("stop").addEventListener("click", stop);
 byId("new-session").addEventListener("click", begin);
 byId("show-sessions").addEventListener("click", () => showSessions(!byId("sessions").classList.contains("open")));
-byId("show-remembered").addEventListener("click", () => remembered.open(user.id, conversation.summary));
+byId("show-remembered").addEventListener("click", () => remembered.open(user.id, session));
 byId("show-identity").addEventListener("click", () => start(true));
 window.addEventListener("hashchange", () => {
   const named = decodeURIComponent(location.hash.slice(1));
