@@ -1,7 +1,7 @@
 /** "What is remembered": the profile, the facts and the summary, to correct, remove, export or erase. */
 
 import { json, send } from "./api.js";
-import { announce, button, byId, confirmed, element, localTime, showProblem } from "./page.js";
+import { button, byId, confirmed, element, localTime, notify, showProblem } from "./page.js";
 
 /** The dialog. */
 export class Remembered {
@@ -34,6 +34,7 @@ export class Remembered {
     this.#path = `/users/${encodeURIComponent(user)}`;
     byId("summary").hidden = true;
     byId("summary-help").textContent = "";
+    notify("");
     this.#dialog.showModal();
     byId("remembered-title").focus();
     await this.#try(() => Promise.all([this.#showProfile(), this.#showFacts(), this.#readSummary()]));
@@ -46,7 +47,7 @@ export class Remembered {
 
   async #saveProfile(/** @type {HTMLFormElement} */ form) {
     await json("PATCH", `${this.#path}/profile`, { body: Object.fromEntries(new FormData(form)) });
-    announce("The profile is saved");
+    notify("The profile is saved");
   }
 
   async #showFacts() {
@@ -84,7 +85,7 @@ export class Remembered {
   async #changeFacts(method, path, body, said) {
     await json(method, path, { body });
     await this.#showFacts();
-    announce(said);
+    notify(said);
     if (!this.#dialog.contains(document.activeElement)) byId("remembered-title").focus();
   }
 
@@ -103,13 +104,13 @@ export class Remembered {
   async #correctSummary() {
     const body = { text: byId("summary-text").value, through: this.#through };
     this.#showSummary(await json("PUT", `${this.#session}/summary${this.#query}`, { body }));
-    announce("The summary is corrected");
+    notify("The summary is corrected");
   }
 
   async #removeSummary() {
     await json("DELETE", `${this.#session}/summary${this.#query}`);
     this.#showSummary({ text: "", through: this.#through });
-    announce("The summary is removed");
+    notify("The summary is removed");
     byId("remembered-title").focus();
   }
 
@@ -122,7 +123,7 @@ export class Remembered {
     const address = URL.createObjectURL(await response.blob());
     element("a", { href: address, download: `${this.user}.json` }).click();
     URL.revokeObjectURL(address);
-    announce("The export is saved as a file");
+    notify("The export is saved as a file");
   }
 
   async #erase() {
@@ -131,8 +132,8 @@ messages and summaries. Export it first if you want to keep it.`;
     if (!(await confirmed("Erase everything?", text, "Erase everything"))) return;
     await json("DELETE", this.#path);
     this.#dialog.close();
-    announce("Everything is erased");
     this.onErased();
+    notify("Everything is erased");
   }
 
   /** @param {string} id @param {(form: HTMLFormElement) => Promise<void>} action */
@@ -145,6 +146,7 @@ messages and summaries. Export it first if you want to keep it.`;
 
   async #try(/** @type {() => Promise<unknown>} */ action) {
     showProblem(byId("remembered-problem"), null);
+    notify("");
     try {
       await action();
     } catch (error) {
