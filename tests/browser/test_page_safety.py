@@ -1,7 +1,5 @@
 """What the page must not do: run or load what is in a text, or shut somebody out."""
 
-from collections.abc import Iterator
-
 import pytest
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Browser, Page, expect
@@ -208,16 +206,6 @@ async def test_the_page_cannot_be_framed(chat: ChatPage, watch: Watch, browser: 
     await expect(frame.locator("#composer")).to_have_count(0)
     await context.close()
     assert any("frame-ancestors" in text for text in refused)
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[System, OpenIdIssuer]]:
-    """A system with identity on, and its issuer."""
-    with OpenIdIssuer() as issuer, System(tmp_path_factory.mktemp("guarded")) as system:
-        system.add_memory()
-        system.add_chat(issuer.env)
-        system.start()
-        yield system, issuer
 
 
 async def test_with_identity_on_a_token_says_who_one_is(
