@@ -27,6 +27,8 @@ from user_sessions import UserSessions
 
 FIRST_WORDS_CHARS = 80
 """Characters of the first message that the head keeps, so that a list of sessions needs no pages."""
+NO_SUMMARY: Document = {"text": "", "through": 0}
+"""What stands for the summary of a session that has none, where summaries are compared."""
 FIELDS_KEPT_BY_REPLACE = ("owner", "listed", "created", "active", "active_at")
 """Fields of a head that a replace does not change. The summary goes: its messages are replaced."""
 
@@ -175,6 +177,9 @@ class Conversations:
     ) -> None:
         """Store a summary that covers at least as many messages as the stored one, of the same epoch.
 
+        If the offer names the summary that it was made from, that one must be the stored one. So a summary that was
+        begun before the user corrected or removed the stored one does not bring the old text back.
+
         Raises NotOwner, SummaryConflict, SessionUnknown, SessionDeleted, HistoryTooLarge, StoreConflict and
         StoreUnavailable.
         """
@@ -269,10 +274,12 @@ def _is_allowed(head: Head, user_id: str | None, owner_required: bool) -> bool:
 
 
 def _check_summary(head: Head, offer: SummaryOffer) -> None:
-    stored = head.fields.get("summary")
+    stored = head.fields.get("summary") or NO_SUMMARY
     through = stored["through"] if isinstance(stored, dict) else 0
     if head.epoch != offer.epoch:
         raise SummaryConflict("The summarized messages were replaced. Read the session again and write a new summary.")
+    if offer.previous is not None and offer.previous.model_dump() != stored:
+        raise SummaryConflict("The stored summary was changed meanwhile. Read it again and write a new summary.")
     if isinstance(through, int) and offer.through < through:
         raise SummaryConflict(f"The stored summary covers {through} messages. Read it and summarize from there.")
     if offer.through > head.total:

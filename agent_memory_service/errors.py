@@ -122,7 +122,10 @@ class SessionDeleted(ServiceError):
 
 
 class SummaryConflict(ServiceError):
-    """The summary is about messages that were replaced, or covers fewer messages than the stored one."""
+    """The summary does not follow the stored one.
+
+    It is about messages that were replaced, covers fewer messages, or was made from a summary that was changed since.
+    """
 
     status = 409
     code = "summary_conflict"

@@ -332,11 +332,18 @@ class Summary(BaseModel):
 
 
 class SummaryOffer(Summary):
-    """A summary to store; `epoch` comes from the read of the summarized messages."""
+    """A summary to store; `epoch` comes from the read of the summarized messages. An empty text removes the summary."""
 
-    model_config = _example(text="Junaid said hello and asked for the time.", through=2, epoch="0")
+    model_config = _example(
+        text="Junaid said hello and asked for the time.", through=2, epoch="0", previous={"text": "", "through": 0}
+    )
 
     epoch: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,32}$")]
+    previous: Summary | None = Field(
+        default=None,
+        description="the summary that this one was made from; without one, an empty text through 0. If another is "
+        "stored now, the response is 409. Left out: not compared",
+    )
 
 
 class ConversationSlice(BaseModel):

@@ -169,6 +169,22 @@ class FactUnknown(ServiceError):
     detail = "There is no such fact: read the facts again. To add one, use POST."
 
 
+class SummaryUnknown(ServiceError):
+    """The session has no summary."""
+
+    status = 404
+    code = "summary_unknown"
+    detail = "This session has no summary yet: one is written when its messages no longer fit what the model gets."
+
+
+class SummaryConflict(ServiceError):
+    """The session's summary is another one than the client has read."""
+
+    status = 409
+    code = "summary_conflict"
+    detail = "The summary was changed meanwhile: read it again, then send the request again."
+
+
 class TurnTimeout(ServiceError):
     """The turn reached its time limit before there was a reply."""
 

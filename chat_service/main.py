@@ -21,7 +21,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from agent.chat_agent import ChatAgent
 from agent.provider import Provider, choose_provider
 from agent.tools import TOOLS
-from api import user_routes
+from api import summary_routes, user_routes
 from api.dependencies import Services
 from api.docs_pages import add_docs_pages
 from api.error_handlers import add_error_handlers
@@ -130,6 +130,7 @@ def create_app(
     add_docs_pages(app)
     app.include_router(router)
     app.include_router(user_routes.router)
+    app.include_router(summary_routes.router)
     app.include_router(scrape_router)
     app.include_router(page_router)
     app.mount(PREFIX, PageFiles())

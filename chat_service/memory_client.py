@@ -161,12 +161,12 @@ class MemoryClient:
         return recorded
 
     @traced("PUT /conversations/{session_id}/summary", SpanKind.CLIENT)
-    async def put_summary(self, session_id: str, user_id: str, summary: Summary, epoch: str) -> None:
-        """Store the summary of the user's session.
+    async def put_summary(self, session_id: str, user_id: str, summary: Summary, epoch: str, previous: Summary) -> None:
+        """Store the summary of the user's session. It was made from `previous`, which is NO_SUMMARY if there was none.
 
-        Rejected with 409 if the session was replaced since or has a summary that covers more.
+        Rejected with 409 if the session was replaced since or has another summary than `previous`.
         """
-        body = {"text": summary.text, "through": summary.through, "epoch": epoch}
+        body = {**summary.model_dump(), "epoch": epoch, "previous": previous.model_dump()}
         path = f"conversations/{quoted(session_id)}/summary?{self._owner(user_id)}"
         stored = parsed(await self._checked(self._http.put(path, json=body)), Summary)
         if stored != summary:

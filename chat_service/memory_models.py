@@ -48,10 +48,14 @@ class Profile(BaseModel):
 
 
 class Summary(BaseModel):
-    """A session's summary. It covers the first `through` messages."""
+    """A session's summary. It covers the first `through` messages. Without a text the user removed it."""
 
     text: str
     through: int
+
+
+NO_SUMMARY = Summary(text="", through=0)
+"""What stands for the summary of a session that has none, where summaries are compared."""
 
 
 class MemoryHealth(BaseModel):

@@ -10,7 +10,7 @@ import httpx
 from errors import MemoryFailure
 from http_clients import UNBOUNDED
 from memory_client import CALL_TIMEOUT_SECONDS, MemoryClient, parsed, quoted
-from memory_models import Fact, FactList, Profile, SessionList
+from memory_models import Fact, FactList, Profile, SessionList, Summary
 
 ERASE_TIMEOUT_SECONDS = 50.0
 """Time limit of an erase, in seconds: thousands of sessions. Proxies in front of a service often wait for 60."""
@@ -29,6 +29,21 @@ class UserDataClient(MemoryClient):
     async def delete_session(self, session_id: str, user_id: str) -> None:
         """Delete a session. May be repeated."""
         await self._send("DELETE", f"conversations/{quoted(session_id)}?{self._owner(user_id)}")
+
+    async def change_summary(
+        self, session_id: str, user_id: str, text: str, through: int | None = None
+    ) -> Summary | None:
+        """Give the session's summary another text; an empty one removes it. None: there is no summary.
+
+        Rejected with 409 if the summary changes meanwhile, or covers another number of messages than `through`.
+        """
+        read = await self.recent(session_id, user_id, 1)
+        if read.summary is None or read.epoch is None:
+            return None
+        previous = read.summary if through is None else read.summary.model_copy(update={"through": through})
+        changed = Summary(text=text, through=previous.through)
+        await self.put_summary(session_id, user_id, changed, read.epoch, previous)
+        return changed
 
     async def change_profile(self, user_id: str, changes: Mapping[str, str]) -> Profile:
         """Change some fields of the user's profile. Returns all of them."""

@@ -10,6 +10,8 @@ MAX_FACT_CHARS = 300
 """Longest fact, in characters. The memory service has the same limit."""
 MAX_PROFILE_FIELD_CHARS = 2_000
 """Longest field of a profile, in characters. The memory service has the same limit."""
+MAX_SUMMARY_CHARS = 4_000
+"""Longest corrected summary, in characters: the model is given no more of one."""
 MAX_PAGE_SESSIONS = 100
 """Most sessions in one page. The memory service has the same limit: it reads the head of each."""
 MAX_PAGE_MESSAGES = 60
@@ -28,11 +30,17 @@ FACT: dict[str, JsonValue] = {
     "created_at": WHEN,
     "session_id": "session-1",
 }
+SUMMARY: dict[str, JsonValue] = {"text": "Junaid said hello.", "through": 2}
 """The parts of the examples in the API's description."""
 
 FactText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_FACT_CHARS),
+    Field(json_schema_extra={"pattern": r"\S"}),
+]
+SummaryText = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_SUMMARY_CHARS),
     Field(json_schema_extra={"pattern": r"\S"}),
 ]
 ProfileField = Annotated[str, StringConstraints(max_length=MAX_PROFILE_FIELD_CHARS)]
@@ -75,10 +83,21 @@ class StoredMessage(BaseModel):
 
 
 class SessionSummary(BaseModel):
-    """A summary of the session's first `through` messages."""
+    """A summary of the session's first `through` messages. An empty `text`: it was removed."""
+
+    model_config = _example(**SUMMARY)
 
     text: str
     through: int
+
+
+class SummaryChange(BaseModel):
+    """The new text of a summary. `through` is that of the summary which is corrected."""
+
+    model_config = _example(**SUMMARY)
+
+    text: SummaryText
+    through: Annotated[int, Field(ge=0, le=2**53)]
 
 
 class MessagePage(BaseModel):
@@ -95,7 +114,7 @@ class MessagePage(BaseModel):
         ],
         total=2,
         before=None,
-        summary={"text": "Junaid said hello.", "through": 2},
+        summary=SUMMARY,
     )
 
     session_id: str

@@ -83,6 +83,7 @@ def _of_ada(what: str, method: str, path: str, ada: int = 200, **body: object) -
 
 SESSION = "/conversations/{session}"
 SUMMARY: dict[str, object] = {"text": "In the name of {me}.", "through": 2, "epoch": "{epoch}"}
+CORRECTION: dict[str, object] = {"text": "In the name of a caller.", "through": 2}
 OWNED = (200, 403, 401)
 RECALL = "/memories/{me}/recall?session_id="
 FREE = "/conversations/{free}"
@@ -128,6 +129,10 @@ ROWS = [
         _append("turn-1") | {"owner_required": True},
     ),
     Row("a summary, of nobody's session", "memory", "PUT", f"{FREE}/summary?{OWNERS_ONLY}", NOBODYS, FREE_SUMMARY),
+    Row("correct the summary of Ada's session", "chat", "PUT", "/sessions/{session}/summary", OWNED, CORRECTION),
+    Row("remove the summary of Ada's session", "chat", "DELETE", "/sessions/{session}/summary", (204, 403, 401)),
+    Row("correct the summary of nobody's session", "chat", "PUT", "/sessions/{free}/summary", NOBODYS, CORRECTION),
+    Row("remove the summary of nobody's session", "chat", "DELETE", "/sessions/{free}/summary", NOBODYS),
     Row("what a turn needs", "memory", "GET", f"{RECALL}{{session}}", OWNED),
     Row("what a turn needs, in nobody's session", "memory", "GET", f"{RECALL}{{free}}&owner_required=true", NOBODYS),
     Row("delete nobody's session", "memory", "DELETE", f"{FREE}?{OWNERS_ONLY}", NOBODYS),

@@ -10,7 +10,7 @@ from schemathesis.specs.openapi.checks import use_after_free
 
 REFUSALS = {
     *("callback_not_allowed", "fact_unknown", "history_replaced", "idempotency_key_reused", "not_owner"),
-    *("session_deleted", "too_many_facts", "user_mismatch"),
+    *("session_deleted", "summary_conflict", "summary_unknown", "too_many_facts", "user_mismatch"),
 }
 """Error codes of valid requests that are refused because of earlier requests or of the operator's settings."""
 

@@ -82,7 +82,10 @@ async def put_summary(
     user_id: UserIdQuery = None,
     owner_required: OwnerRequired = False,
 ) -> Summary:
-    """Store a summary of the first `through` messages. It must cover at least as many as the stored one."""
+    """Store a summary of the first `through` messages. It must cover at least as many as the stored one.
+
+    An empty text removes the summary: the messages stay stored.
+    """
     await memory.conversations.summarize(session_id, offer, user_id, owner_required=owner_required)
     return Summary(text=offer.text, through=offer.through)
 

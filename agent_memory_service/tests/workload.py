@@ -11,11 +11,12 @@ from typing import Protocol
 
 import httpx
 
+from conversations import NO_SUMMARY
 from errors import NotOwner, ServiceError, SessionDeleted, SessionUnknown, SummaryConflict
 from log.log_reader import Slice
 from log.paged_log import Appended
 from memory import Memory
-from models import NewTurn, NewTurnEntry, SummaryOffer
+from models import NewTurn, NewTurnEntry, Summary, SummaryOffer
 from settings import Settings
 from store_traits import Creation, StoreTraits
 from tests.history_oracle import Line, View
@@ -173,7 +174,7 @@ class Delete(Common):
 
 @dataclass(frozen=True)
 class Summarize(Common):
-    """Read the session, then send a summary of all messages except the newest `keep`."""
+    """Read the session, then send a summary of all messages except the newest `keep`, made from the stored one."""
 
     text: str
     keep: int = 1
@@ -184,7 +185,13 @@ class Summarize(Common):
             return None
         through = max(0, part.head.total - self.keep)
         await memory.conversations.summarize(
-            self.session, SummaryOffer(text=self.text, through=through, epoch=part.head.epoch)
+            self.session,
+            SummaryOffer(
+                text=self.text,
+                through=through,
+                epoch=part.head.epoch,
+                previous=Summary.model_validate(part.head.fields.get("summary") or NO_SUMMARY),
+            ),
         )
         return part.head.epoch, through
 

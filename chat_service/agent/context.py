@@ -52,9 +52,9 @@ def model_input(profile: Profile, conversation: Conversation | None, text: str, 
     if conversation is None:
         return ModelInput(chat_instructions(profile, None, facts_chars), [_as_message("user", text)], 0)
     kept = window(conversation, budget_chars)
-    summary = conversation.summary
+    summary = conversation.summary.text if conversation.summary else ""  # empty also if the user removed it
     return ModelInput(
-        chat_instructions(profile, summary.text if summary else None, facts_chars),
+        chat_instructions(profile, summary or None, facts_chars),
         [*(_as_message(entry.role, entry.content) for entry in kept), _as_message("user", text)],
         max(0, conversation.length - len(kept) - conversation.summarized),
     )

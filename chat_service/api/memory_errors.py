@@ -12,11 +12,13 @@ from errors import (
     NotOwner,
     ServiceError,
     SessionDeleted,
+    SummaryConflict,
     TooManyFacts,
 )
 
 _REJECTIONS: dict[str, type[ServiceError]] = {
-    error.code: error for error in (FactUnknown, HistoryReplaced, NotOwner, SessionDeleted, TooManyFacts)
+    error.code: error
+    for error in (FactUnknown, HistoryReplaced, NotOwner, SessionDeleted, SummaryConflict, TooManyFacts)
 }
 """Rejections that say what the client did, by code: both services have the same codes."""
 

@@ -110,14 +110,14 @@ async def _session_owner(
 SessionOwner = Annotated[User, Depends(_session_owner)]
 
 
-async def _one_waiting_request(services: ServicesInUse) -> AsyncIterator[None]:
+async def one_waiting_request(services: ServicesInUse) -> AsyncIterator[None]:
     """Hold a slot for the time of the request."""
     with services.waiting_requests.one():
         yield
 
 
 router = APIRouter()
-waiting = APIRouter(dependencies=[Depends(_one_waiting_request)])
+waiting = APIRouter(dependencies=[Depends(one_waiting_request)])
 
 
 @waiting.get("/users/{user_id}/sessions", responses=error_responses(*COMMON_ERRORS, HistoryReplaced))

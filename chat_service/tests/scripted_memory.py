@@ -6,7 +6,7 @@ import re
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import unquote
 
 import httpx
@@ -271,11 +271,11 @@ class ScriptedMemory:
         response = {**recorded, "session_id": name, "total": len(session.entries), "epoch": session.epoch}
         return httpx.Response(200 if headers else 201, json=response, headers=headers)
 
-    def _put_summary(self, name: str, user_id: str | None, body: dict[str, str | int]) -> httpx.Response:
+    def _put_summary(self, name: str, user_id: str | None, body: dict[str, Any]) -> httpx.Response:
         session = self.sessions[name]
         if session.owner != user_id:
             return refusal(403, "not_owner")
-        if body["epoch"] != session.epoch:
+        if body["epoch"] != session.epoch or body["previous"] != (session.summary or {"text": "", "through": 0}):
             return refusal(409, "summary_conflict")
         session.summary = {"text": body["text"], "through": body["through"]}
         return httpx.Response(200, json=session.summary)

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from errors import MemoryFailure, MemoryRejection
 from memory_client import MAX_RESPONSE_BYTES, PAGE_MESSAGES, MemoryClient, open_memory_http
-from memory_models import ConversationEntry, Summary
+from memory_models import NO_SUMMARY, ConversationEntry, Summary
 from models import Id
 from settings import Settings
 from tests.scripted_memory import ScriptedMemory, refusal
@@ -155,7 +155,7 @@ async def test_summary_is_stored_only_if_memory_returns_it(memory: ScriptedMemor
     memory.respond_next("summary", response)
     client = MemoryClient(open_memory_http(Settings(), httpx.MockTransport(memory.handle)))
     with pytest.raises(MemoryFailure, match="memory_answer_not_understood"):
-        await client.put_summary("s1", "a&b", Summary(text="Text", through=2), "e1")
+        await client.put_summary("s1", "a&b", Summary(text="Text", through=2), "e1", NO_SUMMARY)
     assert memory.calls("summary")[0].url.params["user_id"] == "a&b"
 
 

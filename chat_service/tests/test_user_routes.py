@@ -100,6 +100,8 @@ CALLS: list[tuple[Kind, str, str, object]] = [
     ("history", "GET", "/sessions/s/messages?user_id=alice", None),
     ("history", "GET", "/sessions/s/messages?user_id=alice&before=5", None),
     ("delete", "DELETE", "/sessions/s?user_id=alice", None),
+    ("history", "PUT", "/sessions/s/summary?user_id=alice", {"text": "Alice has a dog.", "through": 2}),
+    ("history", "DELETE", "/sessions/s/summary?user_id=alice", None),
     ("profile", "GET", "/users/alice/profile", None),
     ("change", "PATCH", "/users/alice/profile", {"goal": "learn"}),
     ("facts", "GET", FACTS, None),

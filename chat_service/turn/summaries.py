@@ -16,7 +16,7 @@ from errors import MemoryFailure, MemoryRejection, ModelFailure
 from lifecycle import BackgroundTasks
 from llm.errors import ModelContextTooLong
 from memory_client import PAGE_MESSAGES, MemoryClient
-from memory_models import AppendedTurn, Conversation, ConversationEntry, Summary
+from memory_models import NO_SUMMARY, AppendedTurn, Conversation, ConversationEntry, Summary
 from metrics import Metrics
 from tracing import traced
 from turn.backoff import TurnBackoff
@@ -37,7 +37,8 @@ MIN_PIECE_CHARS = 250
 """Shortest piece tried, in characters, when the model refuses longer ones as too long."""
 
 _OVERTAKEN = frozenset({"summary_conflict", "history_replaced", "session_deleted"})
-"""Codes of the memory service after which the summary is of no use: another replica was faster, or nothing is left."""
+"""Codes of the memory service after which the summary is of no use: another replica was faster, the user corrected or
+removed the stored one, or nothing is left."""
 
 logger = logging.getLogger("chat_service.summaries")
 
@@ -142,14 +143,14 @@ class Summaries:
         newest = await self._memory.recent(job.session_id, job.user_id, WINDOW_MESSAGES)
         if newest.epoch is None or not (job.is_forced or is_due(newest, self._budget_chars)):
             return
-        text = newest.summary.text if newest.summary else None
+        stored = newest.summary or NO_SUMMARY
         through = newest.summarized
         left = await self._uncovered(job, newest)
         job.is_wanted_again = job.is_wanted_again or 0 < len(left) < newest.length - through
         piece_chars = job.window_chars
         while piece := next_piece(left, piece_chars):
             try:
-                text = (await self._ask(text, cut(piece, piece_chars)))[:MAX_SUMMARY_CHARS]
+                text = (await self._ask(stored.text or None, cut(piece, piece_chars)))[:MAX_SUMMARY_CHARS]
             except ModelContextTooLong:
                 piece_chars //= 2
                 if piece_chars < MIN_PIECE_CHARS:
@@ -157,7 +158,8 @@ class Summaries:
                 continue
             through, left = through + len(piece), left[len(piece) :]
             summary = Summary(text=text, through=through)
-            await self._memory.put_summary(job.session_id, job.user_id, summary, newest.epoch)
+            await self._memory.put_summary(job.session_id, job.user_id, summary, newest.epoch, previous=stored)
+            stored = summary
             self._metrics.summary_ended("stored")
             logger.info("summary stored session=%s through=%d", job.session_id, through)
 

@@ -4,6 +4,9 @@ from typing import Self
 
 from playwright.async_api import Dialog, Locator, Page, Request, expect
 
+from harness.system import System
+from tests.calls import client
+
 
 class ChatPage:
     """A tab with the chat page."""
@@ -46,6 +49,16 @@ class ChatPage:
         """The titles of the listed sessions."""
         return await self.tab.locator("#session-list li span").all_text_contents()
 
+    async def notice(self, text: str) -> None:
+        """Wait for a line about what happened that everybody sees, and a screen reader says."""
+        line = self.tab.locator(".status:not(.visually-hidden)")
+        await expect(line).to_have_text(text)
+        await expect(line).to_have_role("status")
+        await expect(line).to_be_in_viewport(ratio=1)
+        box = "const box = it.getBoundingClientRect();"
+        seen = f"(it) => {{ {box} return document.elementFromPoint(box.x + 8, box.y + 8) === it }}"
+        assert await line.evaluate(seen), "something covers it"
+
     @property
     def text(self) -> Locator:
         """Where a message is written."""
@@ -87,3 +100,13 @@ class ChatPage:
     async def _dismiss(self, dialog: Dialog) -> None:
         self.dialogs.append(dialog.message)
         await dialog.dismiss()
+
+
+async def summarized(chat: ChatPage, served: System, text: str) -> None:
+    """Store a summary of the open session's messages, as a background task does."""
+    session = chat.tab.url.partition("#")[2]
+    async with client() as http:
+        url = f"{served.memory}/conversations/{session}"
+        read = (await http.get(url, params={"last": 1})).json()
+        body = {"text": text, "through": read["total"], "epoch": read["epoch"]}
+        assert (await http.put(f"{url}/summary", json=body)).status_code == 200

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Route, async_playwright, expect
 
+from harness.openid_issuer import OpenIdIssuer
 from harness.services import add_model
 from harness.system import System
 from tests.browser.chat_page import ChatPage
@@ -97,6 +98,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         system.add_chat(with_model(system))
         system.start()
         yield system
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[System, OpenIdIssuer]]:
+    """A system with identity on, and its issuer."""
+    with OpenIdIssuer() as issuer, System(tmp_path_factory.mktemp("guarded")) as system:
+        system.add_memory()
+        system.add_chat(issuer.env)
+        system.start()
+        yield system, issuer
 
 
 def with_model(system: System) -> dict[str, str]:

@@ -48,7 +48,7 @@ async def test_code_can_be_copied(chat: ChatPage) -> None:
     await chat.enter("copier")
     await chat.ask("\n```js\nlet a = '<b>';\n```")
     await chat.button("Copy code").click()
-    await expect(chat.tab.get_by_role("status")).to_have_text("Copied")
+    await chat.notice("Copied")
     assert await chat.tab.evaluate("navigator.clipboard.readText()") == "let a = '<b>';\n"
 
 
@@ -59,12 +59,25 @@ async def test_stop_keeps_what_was_said(chat: ChatPage) -> None:
     await expect(chat.reply).to_contain_text("word3")
     await chat.stop.click()
     await expect(chat.last).to_contain_text("You stopped this reply.")
+    await expect(chat.last.locator(".notice")).to_be_in_viewport(ratio=1)
     said = await chat.reply.inner_text()
     assert "word39" not in said
     await expect(chat.text).to_be_focused()
     await chat.tab.reload()
     await expect(chat.last).to_contain_text("You stopped this reply.")
     assert await chat.reply.inner_text() == said
+
+
+async def test_a_stop_that_fails_is_said(chat: ChatPage, watch: Watch) -> None:
+    """If the service cannot stop the reply now, everybody sees why, and the reply goes on."""
+    watch.expected = ["503"]
+    await chat.enter("unstoppable")
+    await chat.tab.route("**/chat/stop", lambda it: it.fulfill(status=503, json={"detail": "Not now.", "code": "x"}))
+    await chat.say(LONG)
+    await expect(chat.reply).to_contain_text("word3")
+    await chat.stop.click()
+    await chat.notice("Not now.")
+    await expect(chat.reply).to_contain_text("word39")
 
 
 async def test_escape_stops(chat: ChatPage) -> None:

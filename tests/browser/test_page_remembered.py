@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Locator, expect
 
-from tests.browser.chat_page import ChatPage
+from harness.system import System
+from tests.browser.chat_page import ChatPage, summarized
 from tests.browser.conftest import Watch
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -27,7 +28,7 @@ async def test_the_profile_can_be_corrected(chat: ChatPage) -> None:
     await panel.get_by_label("Name").fill("Grace")
     await panel.get_by_label("Goal").fill("learn Dapr")
     await panel.get_by_role("button", name="Save profile").click()
-    await expect(chat.tab.get_by_role("status")).to_have_text("The profile is saved")
+    await chat.notice("The profile is saved")
     await chat.tab.keyboard.press("Escape")
     await expect(panel).to_be_hidden()
     await expect(chat.button("What is remembered")).to_be_focused()
@@ -49,9 +50,65 @@ async def test_facts_are_added_changed_and_removed_one_by_one(chat: ChatPage) ->
     await expect(panel.locator("#facts li small").first).to_contain_text("Since ")
     await panel.get_by_label("Fact: Likes tea", exact=True).fill("Likes green tea")
     await panel.get_by_role("button", name="Change fact: Likes tea").click()
+    await chat.notice("The fact is changed")
     await panel.get_by_role("button", name="Remove fact: Has a dog").click()
+    await chat.notice("The fact is removed")
     await expect(panel.locator("#facts input")).to_have_count(1)
     await expect(panel.get_by_label("Fact: Likes green tea", exact=True)).to_have_value("Likes green tea")
+
+
+async def test_the_summary_can_be_corrected_and_removed(chat: ChatPage, served: System) -> None:
+    """The corrected text is there after a reload. A removed one is gone for the model, and the messages stay."""
+    await chat.enter("summarized")
+    panel = await opened(chat)
+    summary = panel.get_by_role("textbox", name="Summary of this session")
+    await expect(panel.locator("#summary-help")).to_contain_text("There is none: all messages of the session")
+    await expect(summary).to_be_hidden()
+    await chat.tab.keyboard.press("Escape")
+    await chat.ask("I have a dog")
+    await summarized(chat, served, "Has a cat.")
+    panel = await opened(chat)
+    await expect(summary).to_have_value("Has a cat.")
+    await expect(panel.locator("#summary-help")).to_contain_text("in place of the first 2 messages")
+    await summary.fill("Has a dog.")
+    await panel.get_by_role("button", name="Correct summary").click()
+    await chat.notice("The summary is corrected")
+    await chat.tab.reload()
+    await expect(chat.messages).to_have_count(2)
+    panel = await opened(chat)
+    await expect(summary).to_have_value("Has a dog.")
+    await panel.get_by_role("button", name="Remove summary").click()
+    await chat.notice("The summary is removed")
+    await expect(summary).to_be_hidden()
+    await expect(panel.locator("#summary-help")).to_contain_text("no summary of the first 2 messages. They stay in the")
+    await expect(panel.locator("#remembered-title")).to_be_focused()
+    await chat.tab.keyboard.press("Escape")
+    await expect(chat.messages).to_have_count(2)
+
+
+async def test_a_summary_that_changed_meanwhile_is_not_overwritten(
+    chat: ChatPage, served: System, watch: Watch
+) -> None:
+    """The panel says so and keeps what was written. Opened again, it shows the newer summary."""
+    watch.expected = ["409"]
+    await chat.enter("overtaken")
+    await chat.ask("I have a dog")
+    await summarized(chat, served, "Has a cat.")
+    panel = await opened(chat)
+    summary = panel.get_by_role("textbox", name="Summary of this session")
+    await expect(summary).to_have_value("Has a cat.")
+    other = ChatPage(await chat.tab.context.new_page(), chat.url)
+    await other.tab.goto(chat.tab.url)
+    await expect(other.messages).to_have_count(2)
+    await other.ask("And a bird")
+    await summarized(chat, served, "Has a cat and a bird.")
+    await summary.fill("Has a dog.")
+    await panel.get_by_role("button", name="Correct summary").click()
+    await expect(panel.get_by_role("alert")).to_contain_text("The summary was changed meanwhile")
+    await expect(summary).to_have_value("Has a dog.")
+    await chat.tab.keyboard.press("Escape")
+    await opened(chat)
+    await expect(summary).to_have_value("Has a cat and a bird.")
 
 
 async def test_a_problem_is_said_in_the_panel(chat: ChatPage, watch: Watch) -> None:
@@ -96,6 +153,7 @@ async def test_an_erase_asks_and_names_what_goes(chat: ChatPage) -> None:
     await panel.get_by_role("button", name="Erase everything").click()
     await question.get_by_role("button", name="Erase everything").click()
     await expect(panel).to_be_hidden()
+    await chat.notice("Everything is erased")
     await expect(chat.messages).to_have_count(0)
     await expect(chat.tab.locator("#session-list li")).to_have_count(0)
     panel = await opened(chat)

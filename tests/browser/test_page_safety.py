@@ -1,7 +1,5 @@
 """What the page must not do: run or load what is in a text, or shut somebody out."""
 
-from collections.abc import Iterator
-
 import pytest
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Browser, Page, expect
@@ -9,7 +7,7 @@ from playwright.async_api import Browser, Page, expect
 from harness.openid_issuer import OpenIdIssuer
 from harness.paths import ROOT
 from harness.system import System
-from tests.browser.chat_page import ChatPage
+from tests.browser.chat_page import ChatPage, summarized
 from tests.browser.conftest import Watch
 from tests.calls import client, entries
 
@@ -109,7 +107,7 @@ async def test_hostile_names_and_facts_stay_text(chat: ChatPage, watch: Watch) -
     panel = chat.tab.get_by_role("dialog", name="What is remembered")
     await panel.get_by_label("Name").fill(HOSTILE[1])
     await panel.get_by_role("button", name="Save profile").click()
-    await expect(chat.tab.get_by_role("status")).to_have_text("The profile is saved")
+    await chat.notice("The profile is saved")
     await panel.get_by_label("New fact").fill(HOSTILE[1])
     await panel.get_by_role("button", name="Add fact").click()
     await expect(panel.locator("#facts input")).to_have_value(HOSTILE[1])
@@ -127,7 +125,7 @@ async def assert_accessible(page: Page, what: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1100, 360])
-async def test_nobody_is_shut_out(chat: ChatPage, scheme: str, width: int) -> None:
+async def test_nobody_is_shut_out(chat: ChatPage, served: System, scheme: str, width: int) -> None:
     """axe-core finds nothing in any state of the page, and at 360 pixels nothing is wider than the window."""
     page = chat.tab
     await page.set_viewport_size({"width": width, "height": 640})
@@ -140,6 +138,9 @@ async def test_nobody_is_shut_out(chat: ChatPage, scheme: str, width: int) -> No
     await chat.ask("**Hello** `there`\n\n```\n" + "long " * 40 + "\n```\n\n# Title\n\n| a | b |\n|---|---|\n| 1 | 2 |")
     await chat.ask("What time is it?")
     await assert_accessible(page, "messages")
+    await chat.button("Copy code").click()
+    await chat.notice("Copied")
+    await assert_accessible(page, "a notice")
     overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert await page.evaluate(overflow) == 0
     if width == 360:
@@ -149,10 +150,12 @@ async def test_nobody_is_shut_out(chat: ChatPage, scheme: str, width: int) -> No
         await page.keyboard.press("Escape")
         await expect(chat.button("New session")).to_be_hidden()
         await expect(chat.button("Sessions")).to_be_focused()
+    await summarized(chat, served, "They said hello.")
     await chat.button("What is remembered").click()
+    await expect(page.get_by_role("textbox", name="Summary of this session")).to_have_value("They said hello.")
     await page.get_by_label("New fact").fill("Likes tea")
     await chat.button("Add fact").click()
-    await expect(page.locator("#facts li")).to_have_count(1)
+    await chat.notice("The fact is added")
     await assert_accessible(page, "remembered")
     assert await page.evaluate("document.querySelector('#remembered').scrollWidth <= innerWidth")
     await chat.button("Erase everything").click()
@@ -177,6 +180,7 @@ async def test_every_control_is_reached_with_tab(chat: ChatPage) -> None:
     """From the top of the page Tab goes through all controls in the order in which they are seen."""
     await chat.enter("tabber")
     await chat.ask("Hello")
+    await expect(chat.button("Delete session: Hello")).to_be_visible()
     await chat.button("What is remembered").focus()
     found = []
     for _ in range(7):
@@ -202,16 +206,6 @@ async def test_the_page_cannot_be_framed(chat: ChatPage, watch: Watch, browser: 
     await expect(frame.locator("#composer")).to_have_count(0)
     await context.close()
     assert any("frame-ancestors" in text for text in refused)
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[System, OpenIdIssuer]]:
-    """A system with identity on, and its issuer."""
-    with OpenIdIssuer() as issuer, System(tmp_path_factory.mktemp("guarded")) as system:
-        system.add_memory()
-        system.add_chat(issuer.env)
-        system.start()
-        yield system, issuer
 
 
 async def test_with_identity_on_a_token_says_who_one_is(

@@ -3,7 +3,7 @@
 import { newId } from "./api.js";
 import { Conversation } from "./conversation.js";
 import { whoIsIt } from "./identity.js";
-import { announce, byId, element } from "./page.js";
+import { announce, byId, element, notify } from "./page.js";
 import { Remembered } from "./remembered.js";
 import { Sessions } from "./sessions.js";
 import { Turn, unfinished } from "./turn.js";
@@ -51,6 +51,7 @@ function leave() {
   running?.leave();
   running = null;
   setBusy(false);
+  announce("");
 }
 
 /** Ask again for the turn of this session that another tab, or this one before a reload, has begun. */
@@ -91,7 +92,7 @@ async function stop() {
   try {
     await running?.stop();
   } catch (error) {
-    if (!["stopped_empty", "turn_not_running"].includes(error.code)) announce(error.message);
+    if (!["stopped_empty", "turn_not_running"].includes(error.code)) notify(error.message);
   }
 }
 
@@ -141,7 +142,7 @@ document.addEventListener("keydown", (event) => {
 byId("stop").addEventListener("click", stop);
 byId("new-session").addEventListener("click", begin);
 byId("show-sessions").addEventListener("click", () => showSessions(!byId("sessions").classList.contains("open")));
-byId("show-remembered").addEventListener("click", () => remembered.open(user.id, conversation.summary));
+byId("show-remembered").addEventListener("click", () => remembered.open(user.id, session));
 byId("show-identity").addEventListener("click", () => start(true));
 window.addEventListener("hashchange", () => {
   const named = decodeURIComponent(location.hash.slice(1));

@@ -25,9 +25,6 @@ export class Conversation {
     );
   }
 
-  /** The summary that stands for the oldest messages; null if there is none. */
-  summary = null;
-
   /**
    * Show the newest messages of a session.
    * @param {string} user
@@ -39,7 +36,6 @@ export class Conversation {
     this.#session = session;
     const page = await this.#read("");
     if (session !== this.#session) return;
-    this.summary = page.summary;
     await this.#prepend(page);
     this.toEnd();
   }
@@ -48,7 +44,6 @@ export class Conversation {
   clear() {
     this.#session = "";
     this.#before = null;
-    this.summary = null;
     this.#list.replaceChildren();
     this.#older.hidden = true;
     this.#showEmpty();

@@ -1,7 +1,7 @@
 /** Shows the Markdown of replies. The service renders it into HTML with a list of allowed elements and no images. */
 
 import { json } from "./api.js";
-import { announce, button, element } from "./page.js";
+import { button, element, notify } from "./page.js";
 
 /** How many characters one request may hold; the service refuses more than 64,000. */
 const BATCH_CHARS = 60_000;
@@ -56,8 +56,8 @@ function show(body, html) {
 async function copy(/** @type {string} */ text) {
   try {
     await navigator.clipboard.writeText(text);
-    announce("Copied");
+    notify("Copied");
   } catch {
-    announce("The browser does not allow to copy: select the text instead.");
+    notify("The browser does not allow to copy: select the text instead.");
   }
 }

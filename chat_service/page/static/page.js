@@ -42,9 +42,21 @@ export function button(text, action, { class: className = "", label } = {}) {
   return made;
 }
 
-/** Have a screen reader say this. */
+/** Have a screen reader say this. It can be seen on the page already. */
 export function announce(/** @type {string} */ text) {
-  byId("status").textContent = text;
+  say(text, false);
+}
+
+/** Show this in the status line. A screen reader says it too. */
+export function notify(/** @type {string} */ text) {
+  say(text, true);
+}
+
+/** The line of an open dialog is used where it has one: what is behind a dialog is neither seen nor read. */
+function say(/** @type {string} */ text, /** @type {boolean} */ isShown) {
+  const line = document.querySelector("dialog[open] .status") ?? byId("status");
+  line.textContent = text;
+  line.classList.toggle("visually-hidden", !isShown || !text);
 }
 
 /** Show the message of an error in a notice; without an error hide it. */

@@ -1,12 +1,15 @@
 /** "What is remembered": the profile, the facts and the summary, to correct, remove, export or erase. */
 
 import { json, send } from "./api.js";
-import { announce, button, byId, confirmed, element, localTime, showProblem } from "./page.js";
+import { button, byId, confirmed, element, localTime, notify, showProblem } from "./page.js";
 
 /** The dialog. */
 export class Remembered {
   #dialog = byId("remembered");
   #path = "";
+  #session = "";
+  /** How many messages the shown summary stands for. */
+  #through = 0;
 
   /** @param {() => void} onErased */
   constructor(onErased) {
@@ -14,24 +17,27 @@ export class Remembered {
     byId("close-remembered").addEventListener("click", () => this.#dialog.close());
     this.#onSubmit("profile", (form) => this.#saveProfile(form));
     this.#onSubmit("new-fact", () => this.#addFact());
+    this.#onSubmit("summary", () => this.#correctSummary());
+    byId("remove-summary").addEventListener("click", () => this.#try(() => this.#removeSummary()));
     byId("export").addEventListener("click", () => this.#try(() => this.#export()));
     byId("erase").addEventListener("click", () => this.#try(() => this.#erase()));
   }
 
   /**
-   * Show what is remembered of a user.
+   * Show what is remembered of a user, and the summary of the open session.
    * @param {string} user
-   * @param {{text: string, through: number} | null} summary of the open session
+   * @param {string} session
    */
-  async open(user, summary) {
+  async open(user, session) {
     this.user = user;
+    this.#session = `/sessions/${encodeURIComponent(session)}`;
     this.#path = `/users/${encodeURIComponent(user)}`;
-    byId("summary").textContent = summary
-      ? `${summary.text}\n\n(It stands for the first ${summary.through} messages, and goes with the session.)`
-      : "There is none: all messages of the session are given to the model as they are.";
+    byId("summary").hidden = true;
+    byId("summary-help").textContent = "";
+    notify("");
     this.#dialog.showModal();
     byId("remembered-title").focus();
-    await this.#try(() => Promise.all([this.#showProfile(), this.#showFacts()]));
+    await this.#try(() => Promise.all([this.#showProfile(), this.#showFacts(), this.#readSummary()]));
   }
 
   async #showProfile() {
@@ -41,7 +47,7 @@ export class Remembered {
 
   async #saveProfile(/** @type {HTMLFormElement} */ form) {
     await json("PATCH", `${this.#path}/profile`, { body: Object.fromEntries(new FormData(form)) });
-    announce("The profile is saved");
+    notify("The profile is saved");
   }
 
   async #showFacts() {
@@ -79,8 +85,37 @@ export class Remembered {
   async #changeFacts(method, path, body, said) {
     await json(method, path, { body });
     await this.#showFacts();
-    announce(said);
+    notify(said);
     if (!this.#dialog.contains(document.activeElement)) byId("remembered-title").focus();
+  }
+
+  async #readSummary() {
+    const { summary } = await json("GET", `${this.#session}/messages${this.#query}&limit=1`);
+    this.#showSummary(summary);
+  }
+
+  #showSummary(/** @type {{text: string, through: number} | null} */ summary) {
+    byId("summary").hidden = !summary?.text;
+    byId("summary-text").value = summary?.text ?? "";
+    this.#through = summary?.through ?? 0;
+    byId("summary-help").textContent = summaryHelp(summary);
+  }
+
+  async #correctSummary() {
+    const body = { text: byId("summary-text").value, through: this.#through };
+    this.#showSummary(await json("PUT", `${this.#session}/summary${this.#query}`, { body }));
+    notify("The summary is corrected");
+  }
+
+  async #removeSummary() {
+    await json("DELETE", `${this.#session}/summary${this.#query}`);
+    this.#showSummary({ text: "", through: this.#through });
+    notify("The summary is removed");
+    byId("remembered-title").focus();
+  }
+
+  get #query() {
+    return `?user_id=${encodeURIComponent(this.user)}`;
   }
 
   async #export() {
@@ -88,7 +123,7 @@ export class Remembered {
     const address = URL.createObjectURL(await response.blob());
     element("a", { href: address, download: `${this.user}.json` }).click();
     URL.revokeObjectURL(address);
-    announce("The export is saved as a file");
+    notify("The export is saved as a file");
   }
 
   async #erase() {
@@ -97,8 +132,8 @@ messages and summaries. Export it first if you want to keep it.`;
     if (!(await confirmed("Erase everything?", text, "Erase everything"))) return;
     await json("DELETE", this.#path);
     this.#dialog.close();
-    announce("Everything is erased");
     this.onErased();
+    notify("Everything is erased");
   }
 
   /** @param {string} id @param {(form: HTMLFormElement) => Promise<void>} action */
@@ -111,10 +146,20 @@ messages and summaries. Export it first if you want to keep it.`;
 
   async #try(/** @type {() => Promise<unknown>} */ action) {
     showProblem(byId("remembered-problem"), null);
+    notify("");
     try {
       await action();
     } catch (error) {
       showProblem(byId("remembered-problem"), error);
     }
   }
+}
+
+/** What the summary stands for. @param {{text: string, through: number} | null} summary */
+function summaryHelp(summary) {
+  if (!summary) return "There is none: all messages of the session are given to the model as they are.";
+  const old = `the first ${summary.through} messages`;
+  return summary.text
+    ? `The model gets it in place of ${old}, and the newest messages word for word. It goes with the session.`
+    : `It was removed: the model gets no summary of ${old}. They stay in the session until you delete it.`;
 }

@@ -1,7 +1,7 @@
 /** Shows one turn while it runs: the text so far, the tool at work, and what can be done after a failure. */
 
 import { ServiceError } from "./api.js";
-import { announce, button, element } from "./page.js";
+import { announce, button, element, notify } from "./page.js";
 import { render } from "./markup.js";
 import { maySave } from "./turn.js";
 
@@ -107,12 +107,12 @@ export class TurnView {
         const done = await this.turn.save();
         this.#notices.replaceChildren();
         this.#about(done);
-        if (done.metadata.history === "saved") announce("Saved");
+        if (done.metadata.history === "saved") notify("Saved");
       } catch (error) {
         if (error instanceof ServiceError && error.code === "turn_not_found") {
           this.#notices.replaceChildren();
           this.#offer("The service no longer has this reply, so it cannot be saved.", "Ask again");
-        } else announce(error.message);
+        } else notify(error.message);
       }
     });
     this.#say("This reply is not saved, because memory did not respond.", true, save);
