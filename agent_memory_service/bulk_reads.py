@@ -13,7 +13,6 @@ from itertools import islice
 
 from dapr_state import BulkRead, BulkReadFailed, DaprState
 from errors import Overloaded
-from keys import HEALTH_PROBE_KEY
 
 PART_BYTES = 2 * 1024 * 1024
 """Bytes that one bulk read aims at. A sidecar takes several times as much memory, and a tenth of a second if it is
@@ -82,7 +81,7 @@ class BulkReads:
             return await self._state.get_bulk(keys)
         except BulkReadFailed:
             if len(keys) == 1:
-                await self._state.get(HEALTH_PROBE_KEY)  # raises if it is the store that fails
+                await self._state.check_responds()
                 return BulkRead([None], frozenset(), 0, frozenset([0]))
         half = len(keys) // 2
         return _joined(await self._read_in_halves(keys[:half]), await self._read_in_halves(keys[half:]))

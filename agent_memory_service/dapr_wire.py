@@ -13,7 +13,7 @@ from typing import TypeAlias
 from urllib.parse import quote
 
 import httpx
-from aiohttp import ClientError, ClientSession, DummyCookieJar, TCPConnector
+from aiohttp import ClientError, ClientSession, DummyCookieJar, ServerDisconnectedError, TCPConnector
 from httpx_aiohttp import AiohttpTransport
 from opentelemetry.trace import SpanKind
 from pydantic_core import from_json, to_json
@@ -65,6 +65,13 @@ def connect() -> SidecarTransport:
         return ClientSession(connector=connector, cookie_jar=DummyCookieJar(), trust_env=False)
 
     return AiohttpTransport(client=session, verify=False, trust_env=False)
+
+
+class ConnectionCut(StoreUnavailable):
+    """The sidecar cut the connection instead of a response.
+
+    Dapr 1.18 does so, and serves on, if a value of an encrypted store is shorter than any encrypted one.
+    """
 
 
 class DaprWire:
@@ -143,7 +150,7 @@ class DaprWire:
     async def _send(
         self, method: str, url: httpx.URL, body: bytes | None, headers: Mapping[str, str], timeout_seconds: float
     ) -> httpx.Response:
-        """Return the response of the sidecar. Raises StoreUnavailable without one."""
+        """Return the response of the sidecar. Raises StoreUnavailable or ConnectionCut without one."""
         sent = {**self._headers, **trace_context.headers(), **headers}
         request = httpx.Request(method, url, headers=sent, content=body, extensions=_EXTENSIONS)
         try:
@@ -152,9 +159,10 @@ class DaprWire:
                 await response.aread()
         except (httpx.HTTPError, ClientError, OSError) as error:  # TimeoutError is an OSError
             # The kind of error does not show whether the request was carried out.
-            kind, address = type(error).__name__, self._sidecar_url
+            kind, address = type(error.__cause__ or error).__name__, self._sidecar_url
             logger.warning("store call failed: %s %s, no response of the sidecar at %s", method, kind, address)
-            raise StoreUnavailable from error
+            cut = isinstance(error.__cause__, ServerDisconnectedError)
+            raise (ConnectionCut() if cut else StoreUnavailable()) from error
         return response
 
 
