@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 
-import httpx
 from pydantic_core import from_json
 
 from dapr_wire import (
@@ -20,6 +19,7 @@ from dapr_wire import (
     MAX_REQUEST_BYTES,
     ConnectionCut,
     DaprWire,
+    SidecarResponse,
 )
 from documents import JSON, Document
 from errors import StoreUnavailable
@@ -137,7 +137,7 @@ class DaprState:
             if await self._get(HEALTH_PROBE_KEY) is None:
                 raise StoreUnavailable
 
-    async def _get(self, key: str) -> httpx.Response | None:
+    async def _get(self, key: str) -> SidecarResponse | None:
         """Read a key; None if the sidecar says that it failed. Raises StoreUnavailable without a response."""
         try:
             response = await self._wire.get(key)

@@ -26,6 +26,7 @@ from tracing import span
 
 SidecarTransport: TypeAlias = httpx.AsyncBaseTransport
 """What sends the requests to the sidecar. Tests put a fake in its place."""
+SidecarResponse: TypeAlias = httpx.Response
 
 CALL_TIMEOUT_SECONDS = 1.5
 """Limit of one call, in seconds. The store's own timeouts (components/statestore.yaml) end it within one second."""

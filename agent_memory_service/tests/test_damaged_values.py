@@ -8,12 +8,13 @@ import pytest
 from main import create_app
 from tests.fake_clients import Fault, Sidecar, named
 from tests.fake_dapr import FakeDapr
-from tests.fake_time import run
+from tests.fake_time import run, skip
 from tests.fake_wire import JSON, encoded
 from tests.service_under_test import Service
 from tests.workload import SETTINGS
 
 DAMAGED = "session:a"
+MINUTE_SECONDS = 60
 
 
 class Undecryptable(Sidecar):
@@ -107,5 +108,27 @@ def test_an_erase_leaves_only_what_cannot_be_read(service: Service) -> None:
         service.dapr.entries[DAMAGED].data = value
         assert (await service.http.delete("/memories/u")).status_code == 204
         assert [(await service.http.get(f"/conversations/{it}")).status_code for it in sessions] == [410] * 21
+
+    run(scenario())
+
+
+def test_a_damaged_bucket_does_not_hold_up_the_due_list(service: Service) -> None:
+    """What is in other buckets is done, and the list counts as behind."""
+
+    async def scenario() -> None:
+        for turn in range(20):
+            await service.append("a", str(turn), "a", "b")
+        (page,) = [key for key in service.dapr.values() if key.startswith("session:a:") and key.endswith(":0")]
+        await service.http.delete("/conversations/a")
+        (bucket,) = [key for key in service.dapr.values() if key.startswith("due:") and key != "due:done"]
+        minute, number = map(int, bucket.split(":")[1:])
+        for damaged in (f"due:{minute}:{(number + 1) % 16}", f"due:{minute - 1}:{number}"):
+            service.dapr.seed(damaged, {})
+            service.dapr.entries[damaged].data = "garbage"
+        service.dapr.seed(page, {"history": []})  # it was on its way
+        await skip(5 * MINUTE_SECONDS)
+        await service.memory.due_worker.run_pass()
+        assert service.dapr.live(page) is None
+        assert service.memory.due_worker.lag_seconds() > 0
 
     run(scenario())
