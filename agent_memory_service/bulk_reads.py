@@ -13,7 +13,6 @@ from itertools import islice
 
 from dapr_state import BulkRead, BulkReadFailed, DaprState
 from errors import Overloaded
-from keys import HEALTH_PROBE_KEY
 
 PART_BYTES = 2 * 1024 * 1024
 """Bytes that one bulk read aims at. A sidecar takes several times as much memory, and a tenth of a second if it is
@@ -71,21 +70,22 @@ class BulkReads:
 
     async def _read(self, keys: Sequence[str], largest_bytes: int) -> BulkRead:
         async with self._budget.reserved(len(keys) * largest_bytes):
-            return await self._read_in_halves(keys)
+            return await read_in_halves(self._state, keys)
 
-    async def _read_in_halves(self, keys: Sequence[str]) -> BulkRead:
-        """Read all keys at once; if that fails, half of them after the other, down to single ones.
 
-        So neither a store that is too slow for many megabytes at once nor a damaged value fails the rest.
-        """
-        try:
-            return await self._state.get_bulk(keys)
-        except BulkReadFailed:
-            if len(keys) == 1:
-                await self._state.get(HEALTH_PROBE_KEY)  # raises if it is the store that fails
-                return BulkRead([None], frozenset(), 0, frozenset([0]))
-        half = len(keys) // 2
-        return _joined(await self._read_in_halves(keys[:half]), await self._read_in_halves(keys[half:]))
+async def read_in_halves(state: DaprState, keys: Sequence[str]) -> BulkRead:
+    """Read all keys at once; if that fails, half of them after the other, down to single ones.
+
+    So neither a store that is too slow for many megabytes at once nor a damaged value fails the rest.
+    """
+    try:
+        return await state.get_bulk(keys)
+    except BulkReadFailed:
+        if len(keys) == 1:
+            await state.check_responds()
+            return BulkRead([None], frozenset(), 0, frozenset([0]))
+    half = len(keys) // 2
+    return _joined(await read_in_halves(state, keys[:half]), await read_in_halves(state, keys[half:]))
 
 
 def _joined(first: BulkRead, second: BulkRead) -> BulkRead:

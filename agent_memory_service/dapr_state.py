@@ -12,9 +12,18 @@ from itertools import chain
 
 from pydantic_core import from_json
 
-from dapr_wire import CALL_TIMEOUT_SECONDS, EXPECTED_STATUSES, MAX_REQUEST_BYTES, DaprWire
+from dapr_wire import (
+    BULK_TIMEOUT_SECONDS,
+    CALL_TIMEOUT_SECONDS,
+    EXPECTED_STATUSES,
+    MAX_REQUEST_BYTES,
+    ConnectionCut,
+    DaprWire,
+    SidecarResponse,
+)
 from documents import JSON, Document
 from errors import StoreUnavailable
+from keys import HEALTH_PROBE_KEY
 from process_limit import ProcessLimit
 from store_probe import StoreProbe
 from store_traits import ABSENT, NO_TTL, Etag, parsed
@@ -25,8 +34,6 @@ DELETES_AT_ONCE = 8
 """Most deletes of one operation at the same time: a sweep of a long history leaves the store to others too."""
 DELETES_OF_PROCESS_AT_ONCE = 16
 """Most deletes of all operations at the same time: many sweeps leave the store to others too."""
-
-_UNKNOWN_VALUE = "The store has an unknown value under this key. Report it; the value was not changed."
 
 logger = logging.getLogger("agent_memory_service.state")
 
@@ -51,11 +58,27 @@ class WriteUncertain(StoreUnavailable):
         super().__init__()
 
 
+class ValueUnreadable(StoreUnavailable):
+    """The store responds, but not with a document at `key`: its value is damaged, or encrypted with another key."""
+
+    def __init__(self, key: str) -> None:
+        logger.error("the value of a key cannot be read: %s", key)
+        super().__init__(
+            f"The store responds, but its value of {key} cannot be read. It is damaged, or it was encrypted with "
+            "another key. Report it; the value was not changed."
+        )
+
+
 class BulkReadFailed(StoreUnavailable):
-    """The sidecar responded to a bulk read with an error, of a key or of all.
+    """The sidecar responded to a bulk read with an error, of a key or of all, or cut the connection.
 
     One value may be damaged, or all together may be too much for the store's own timeout. Fewer keys may succeed.
+    `of_all` is true if each key had an error.
     """
+
+    def __init__(self, *, of_all: bool = False) -> None:
+        self.of_all = of_all
+        super().__init__()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +115,35 @@ class DaprState:
         """What is called when a call fails or gets no response: the store may restart, and lose its last writes."""
 
     async def get(self, key: str) -> Stored | None:
-        """Return the document at `key`, None if the key is missing. Raises StoreUnavailable and StoreUnsuitable."""
+        """Return the document at `key`, None if the key is missing.
+
+        Raises StoreUnavailable, ValueUnreadable if only this key cannot be read, and StoreUnsuitable.
+        """
         await self._probe.check_readable()
         with self._noting_failure():
-            response = await self._wire.get(key)
-            if response.status_code not in (200, 204):
-                raise StoreUnavailable
+            response = await self._get(key)
+            if response is None:
+                await self.check_responds()
+                response = await self._get(key)  # a store that came back just now can read it
+            if response is None:
+                raise ValueUnreadable(key)
         if response.status_code == 204:
             return None
-        return Stored(_document(response.content.decode()), response.headers.get("etag", ""))
+        return Stored(_document(key, response.content), response.headers.get("etag", ""))
+
+    async def check_responds(self) -> None:
+        """Raise StoreUnavailable if the store fails: then a read that failed says nothing about its key."""
+        with self._noting_failure():
+            if await self._get(HEALTH_PROBE_KEY) is None:
+                raise StoreUnavailable
+
+    async def _get(self, key: str) -> SidecarResponse | None:
+        """Read a key; None if the sidecar says that it failed. Raises StoreUnavailable without a response."""
+        try:
+            response = await self._wire.get(key)
+        except ConnectionCut:
+            return None
+        return response if response.status_code in (200, 204) else None
 
     async def get_together(self, keys: Sequence[str]) -> tuple[list[Stored | None], int]:
         """Read a few documents by one call, in the order of `keys`. Also returns the bytes of all of them as JSON.
@@ -110,11 +153,13 @@ class DaprState:
         """
         await self._probe.check_readable()
         with self._noting_failure():
-            response = await self._wire.get_many(keys, CALL_TIMEOUT_SECONDS)
-            if response.status_code != 200:
-                raise StoreUnavailable
-            items = _items(keys, response.content)
-        return [_stored(item) for item in items], len(response.content)
+            try:
+                items, size_bytes = await self._get_many(keys, CALL_TIMEOUT_SECONDS)
+                return [_stored(item) for item in items], size_bytes
+            except BulkReadFailed as failure:
+                for key in () if failure.of_all else keys:
+                    await self.get(key)  # says so if only this one cannot be read
+                raise
 
     async def get_bulk(self, keys: Sequence[str]) -> BulkRead:
         """Read many documents by one call. Bound the number of keys (bulk_reads.py).
@@ -123,13 +168,20 @@ class DaprState:
         """
         await self._probe.check_readable()
         with self._noting_failure():
-            response = await self._wire.get_many(keys)
-            if response.status_code != 200:
-                raise BulkReadFailed
-            items = _items(keys, response.content)
+            items, size_bytes = await self._get_many(keys, BULK_TIMEOUT_SECONDS)
         documents = [_document_or_none(item.get("data")) for item in items]
-        unreadable = (n for n, item in enumerate(items) if "data" in item and documents[n] is None)
-        return BulkRead(documents, frozenset(unreadable), len(response.content))
+        unreadable = (n for n, item in enumerate(items) if _has_value(item) and documents[n] is None)
+        return BulkRead(documents, frozenset(unreadable), size_bytes)
+
+    async def _get_many(self, keys: Sequence[str], timeout_seconds: float) -> tuple[list[Document], int]:
+        """Return the items of a bulk read in the order of `keys`, and the bytes of all. Raises BulkReadFailed."""
+        try:
+            response = await self._wire.get_many(keys, timeout_seconds)
+        except ConnectionCut:
+            raise BulkReadFailed from None
+        if response.status_code != 200:
+            raise BulkReadFailed(of_all=True)
+        return _items(keys, response.content), len(response.content)
 
     async def save(self, key: str, value: Document, etag: Etag, ttl_seconds: int | None = None) -> None:
         """Write `value` at `key` if the condition `etag` holds. Without a TTL the document stays.
@@ -234,35 +286,42 @@ class DaprState:
 
 
 def _items(keys: Sequence[str], content: bytes) -> list[Document]:
-    """Return the items of a bulk read in the order of `keys`. An item of a missing key has no `data`."""
+    """Return the items of a bulk read in the order of `keys`. An item of a missing key has only `key`."""
     try:
         items = {item["key"]: item for item in from_json(content)}
-    except ValueError:  # an encrypted store destroyed one of the values, and Dapr sent nothing
-        raise BulkReadFailed(_UNKNOWN_VALUE) from None
+    except ValueError:  # one of the values is no JSON, and Dapr sent nothing
+        raise BulkReadFailed from None
     errors = [item["error"] for item in items.values() if item.get("error")]
     if errors or len(items) != len(set(keys)):
         # An error may quote keys, so it is not logged.
         logger.warning("bulk read failed: %d of %d keys with an error", len(errors), len(keys))
-        raise BulkReadFailed
+        raise BulkReadFailed(of_all=len(errors) == len(set(keys)))
     return [items[key] for key in keys]
 
 
+def _has_value(item: Document) -> bool:
+    """Whether the key of an item exists. Dapr sends an empty value as an etag without `data`."""
+    return "data" in item or "etag" in item
+
+
 def _stored(item: Document) -> Stored | None:
-    """The document of an item, with its etag; None for a missing key."""
-    return Stored(_document(item["data"]), str(item.get("etag", ""))) if "data" in item else None
+    """The document of an item, with its etag; None for a missing key. Raises ValueUnreadable."""
+    if not _has_value(item):
+        return None
+    return Stored(_document(str(item["key"]), item.get("data")), str(item.get("etag", "")))
 
 
-def _document_or_none(value: JSON) -> Document | None:
+def _document_or_none(value: "JSON | bytes") -> Document | None:
     """Return the document that a value, or the text of a body, is; None if it is no document."""
     try:
-        document = parsed(value)
+        document = parsed(value.decode() if isinstance(value, bytes) else value)
     except ValueError:
         return None
     return document if isinstance(document, dict) else None
 
 
-def _document(value: JSON) -> Document:
+def _document(key: str, value: "JSON | bytes") -> Document:
     document = _document_or_none(value)
     if document is None:
-        raise StoreUnavailable(_UNKNOWN_VALUE)
+        raise ValueUnreadable(key)
     return document

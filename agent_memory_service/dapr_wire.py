@@ -13,7 +13,7 @@ from typing import TypeAlias
 from urllib.parse import quote
 
 import httpx
-from aiohttp import ClientError, ClientSession, DummyCookieJar, TCPConnector
+from aiohttp import ClientError, ClientSession, DummyCookieJar, ServerDisconnectedError, TCPConnector
 from httpx_aiohttp import AiohttpTransport
 from opentelemetry.trace import SpanKind
 from pydantic_core import from_json, to_json
@@ -26,6 +26,7 @@ from tracing import span
 
 SidecarTransport: TypeAlias = httpx.AsyncBaseTransport
 """What sends the requests to the sidecar. Tests put a fake in its place."""
+SidecarResponse: TypeAlias = httpx.Response
 
 CALL_TIMEOUT_SECONDS = 1.5
 """Limit of one call, in seconds. The store's own timeouts (components/statestore.yaml) end it within one second."""
@@ -65,6 +66,13 @@ def connect() -> SidecarTransport:
         return ClientSession(connector=connector, cookie_jar=DummyCookieJar(), trust_env=False)
 
     return AiohttpTransport(client=session, verify=False, trust_env=False)
+
+
+class ConnectionCut(StoreUnavailable):
+    """The sidecar cut the connection instead of a response.
+
+    Dapr 1.18 does so, and serves on, if a value of an encrypted store is shorter than any encrypted one.
+    """
 
 
 class DaprWire:
@@ -143,7 +151,7 @@ class DaprWire:
     async def _send(
         self, method: str, url: httpx.URL, body: bytes | None, headers: Mapping[str, str], timeout_seconds: float
     ) -> httpx.Response:
-        """Return the response of the sidecar. Raises StoreUnavailable without one."""
+        """Return the response of the sidecar. Raises StoreUnavailable or ConnectionCut without one."""
         sent = {**self._headers, **trace_context.headers(), **headers}
         request = httpx.Request(method, url, headers=sent, content=body, extensions=_EXTENSIONS)
         try:
@@ -155,9 +163,10 @@ class DaprWire:
                     await response.aclose()
         except (httpx.HTTPError, ClientError, OSError) as error:  # TimeoutError is an OSError
             # The kind of error does not show whether the request was carried out.
-            kind, address = type(error).__name__, self._sidecar_url
+            kind, address = type(error.__cause__ or error).__name__, self._sidecar_url
             logger.warning("store call failed: %s %s, no response of the sidecar at %s", method, kind, address)
-            raise StoreUnavailable from error
+            cut = isinstance(error.__cause__, ServerDisconnectedError)
+            raise (ConnectionCut() if cut else StoreUnavailable()) from error
         return response
 
 

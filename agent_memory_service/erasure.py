@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from dapr_state import ValueUnreadable
 from documents import JSON, Document, Entry
 from errors import BodyTooLarge, StoreConflict, StoreRefusesWrites
 from keys import list_key, session_key
@@ -114,8 +115,12 @@ class Erasure:
         return FrozenList(head, head.total, head.fields.get(ERASING))
 
     async def _erase_frozen(self, user_id: str, frozen: FrozenList) -> bool:
-        """Erase the sessions of a frozen list and close it. Returns False if another erase closed it meanwhile."""
+        """Erase the sessions of a frozen list and close it. Returns False if another erase closed it meanwhile.
+
+        A session whose head cannot be read keeps the list from being closed, and no other from being erased.
+        """
         key = list_key(user_id)
+        unreadable: list[ValueUnreadable] = []
         for first in range(0, frozen.entries, ENTRIES_AT_ONCE):
             entries = await self._log.entries(key, frozen.head, first, min(first + ENTRIES_AT_ONCE, frozen.entries))
             if entries is None:
@@ -123,12 +128,15 @@ class Erasure:
                 return False
             for at in range(0, len(entries), SESSIONS_AT_ONCE):
                 sessions = {entry["session_id"]: entry for entry in entries[at : at + SESSIONS_AT_ONCE]}
-                await asyncio.gather(*(self._erase_session(user_id, entry) for entry in sessions.values()))
+                erasing = (self._erase_session(user_id, entry, unreadable) for entry in sessions.values())
+                await asyncio.gather(*erasing)
+        if unreadable:
+            raise unreadable[0]
         await self._close(user_id, frozen)
         return True
 
-    async def _erase_session(self, user_id: str, entry: Entry) -> None:
-        """Write a tombstone over the session if it is the user's, and sweep it."""
+    async def _erase_session(self, user_id: str, entry: Entry, unreadable: list[ValueUnreadable]) -> None:
+        """Write a tombstone over the session if it is the user's, and sweep it. Adds to `unreadable`."""
         key = session_key(entry["session_id"])
         retirement = self._sweeper.retirement(key)
 
@@ -147,6 +155,9 @@ class Erasure:
         try:
             head = await self._log.compare_and_swap(key, decide)
         except BodyTooLarge:  # a session without an owner, and no turn can claim it: that needs a larger document
+            return
+        except ValueUnreadable as error:
+            unreadable.append(error)
             return
         if head is not None and head.deleted:
             await retirement.sweep(head)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from conversations import Conversations
 from cursor import Cursor
+from dapr_state import ValueUnreadable
 from documents import Document, Entry
 from errors import HistoryDamaged, NotOwner, SessionDeleted
-from log.log_reader import PageUnreadable, Slice, SliceStream
+from log.log_reader import Slice, SliceStream
 from log.page_plan import Head
 from models import MAX_LISTED_SESSIONS
 from profiles import Profiles
@@ -74,7 +75,7 @@ class Exporter:
                     history = await self._conversations.read_whole(session.session_id, user_id)
                 except (SessionDeleted, NotOwner):  # it may be another user's by now
                     continue
-                except (HistoryDamaged, PageUnreadable):
+                except (HistoryDamaged, ValueUnreadable):
                     damaged.append(session.session_id)
                     continue
                 if history is not None:
@@ -100,5 +101,5 @@ async def _readable(
         async with aclosing(history.parts) as parts:
             async for part in parts:
                 yield part
-    except (HistoryDamaged, PageUnreadable):
+    except (HistoryDamaged, ValueUnreadable):
         damaged.append(session_id)

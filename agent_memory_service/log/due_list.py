@@ -13,7 +13,8 @@ from itertools import count
 from typing import NamedTuple, cast
 
 import clock
-from dapr_state import DaprState, EtagMismatch, Stored
+from bulk_reads import read_in_halves
+from dapr_state import BulkReadFailed, DaprState, EtagMismatch, Stored
 from documents import JSON, Document
 from keys import DUE_DONE_KEY, due_key
 from log.retry import KeyLocks, retry_until_written
@@ -113,13 +114,23 @@ class DueList:
                 return  # another replica moves it
 
     async def filled(self, minutes: Iterable[int]) -> list[tuple[int, str]]:
-        """Return the buckets of these minutes that exist: the minute and the key of each."""
+        """Return the buckets of these minutes that exist: the minute and the key of each. Some may be unreadable."""
         places = [(minute, due_key(minute, number)) for minute in minutes for number in range(BUCKETS)]
-        found = (await self._state.get_bulk([key for _, key in places])).documents
-        return [place for place, value in zip(places, found, strict=True) if value is not None]
+        keys = [key for _, key in places]
+        try:
+            read = await self._state.get_bulk(keys)
+        except BulkReadFailed as failure:
+            if failure.of_all:
+                raise
+            read = await read_in_halves(self._state, keys)
+        damaged = read.unreadable | read.failed
+        return [place for n, place in enumerate(places) if n in damaged or read.documents[n] is not None]
 
     async def lease(self, key: str, seconds: float) -> Sequence[DueItem] | None:
-        """Take a bucket for some seconds and return its items. None: it is gone, or another worker has it."""
+        """Take a bucket for some seconds and return its items. None: it is gone, or another worker has it.
+
+        Raises ValueUnreadable, StoreUnavailable and what a write raises.
+        """
         bucket = await self._read(key)
         if bucket is None or bucket.leased_until > clock.now():
             return None

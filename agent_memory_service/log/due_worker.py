@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import clock
+from dapr_state import ValueUnreadable
 from errors import ServiceError
 from log.due_list import FIRST_SECONDS, MINUTE_SECONDS, DueItem, DueList
 from metrics import DueOutcome, Metrics
@@ -81,8 +82,11 @@ class DueWorker:
         await self._due.set_done_minute(self._done_minute)
 
     async def _work(self, key: str) -> bool:
-        """Work on a bucket. Returns whether it is done; if not, another worker has it."""
-        items = await self._due.lease(key, LEASE_SECONDS)
+        """Work on a bucket. Returns whether it is done; if not, another worker has it, or its value is damaged."""
+        try:
+            items = await self._due.lease(key, LEASE_SECONDS)
+        except ValueUnreadable:
+            return False  # the list is behind until it is restored or deleted; what comes after it is done
         if items is None:
             return False
         limit = asyncio.Semaphore(ITEMS_AT_ONCE)

@@ -10,9 +10,9 @@ from typing import TypeAlias, cast
 
 import clock
 from bulk_reads import PART_BYTES, BulkReads
-from dapr_state import DaprState
+from dapr_state import DaprState, ValueUnreadable
 from documents import Entry
-from errors import HistoryDamaged, StoreConflict, StoreUnavailable
+from errors import HistoryDamaged, StoreConflict
 from keys import page_key, spilled_id_key
 from log import page_plan, recent_ids
 from log.page_plan import Head
@@ -47,7 +47,8 @@ class Slice:
 class SliceStream:
     """A slice that is read while it is used: close `parts` after use.
 
-    If a part cannot be read any more, `parts` raises HistoryDamaged, PageUnreadable, StoreConflict or StoreUnavailable.
+    If a part cannot be read any more, `parts` raises HistoryDamaged, ValueUnreadable, StoreConflict or
+    StoreUnavailable.
     """
 
     head: Head
@@ -71,10 +72,6 @@ UNREADABLE = Head(epoch="")
 
 class PageMissing(Exception):
     """A page that the head names is missing or unreadable: damaged, or its epoch ended meanwhile."""
-
-
-class PageUnreadable(StoreUnavailable):
-    """A page cannot be read although the store responds: its value is damaged, or the store is too slow for it."""
 
 
 class LogReader:
@@ -104,7 +101,7 @@ class LogReader:
     async def open(self, key: str, span: Span, entry_id: str | None = None) -> Slice | SliceStream | None:
         """Return a slice of the log: empty for a tombstone, None if there is no log; a stream if it is long.
 
-        Raises HistoryDamaged if the head names a page that is missing, and PageUnreadable.
+        Raises HistoryDamaged if the head names a page that is missing, and ValueUnreadable.
         """
         return await self.open_at(key, await self.head(key), span, entry_id)
 
@@ -145,7 +142,7 @@ class LogReader:
         async with aclosing(self._bulk_reads.parts(keys, head.largest_page_bytes or LARGEST_PAGE_BYTES)) as reads:
             async for read in reads:
                 if read.failed:
-                    raise PageUnreadable
+                    raise ValueUnreadable(page_key(key, head.epoch, at // page_plan.PAGE_ENTRIES + min(read.failed)))
                 found: list[Entry] = []
                 for page in read.documents:
                     history = page.get("history") if page else None

@@ -14,6 +14,7 @@ from typing import TypeAlias
 from urllib.parse import unquote
 
 import httpx
+from aiohttp import ServerDisconnectedError
 
 from tests.fake_dapr import FakeDapr, TtlStep
 
@@ -87,7 +88,7 @@ def responded(request: httpx.Request, fault: Fault, response: httpx.Response | N
         case Fault.NONE | Fault.ITEM_ERRORS if response is not None:
             return response
         case Fault.RESPONSE_CUT:
-            raise httpx.RemoteProtocolError("peer closed connection", request=request)
+            raise httpx.ConnectTimeout("Server disconnected", request=request) from ServerDisconnectedError()
         case Fault.UNREACHABLE:
             raise httpx.ConnectTimeout("no connection", request=request)
         case Fault.CONFLICT_DONE | Fault.CONFLICT_NOT_DONE:

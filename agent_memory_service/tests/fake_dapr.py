@@ -156,7 +156,7 @@ class FakeDapr:
         headers = {"content-type": "application/json"}
         if self.kind.has_etags:
             headers["etag"] = entry.etag
-        return httpx.Response(200, headers=headers, content=entry.data.encode())
+        return httpx.Response(200, headers=headers, content=entry.data.encode(errors="surrogateescape"))
 
     def _bulk(self, request: httpx.Request) -> httpx.Response:
         body = body_of(request)
@@ -165,7 +165,7 @@ class FakeDapr:
         keys = body.get("keys") or []
         found = [(str(key), self.live(str(key))) for key in keys] if isinstance(keys, list) else []
         headers = {"content-type": "application/json"}
-        if not all(entry is None or is_json(entry.data) for _, entry in found):
+        if not all(entry is None or not entry.data or is_json(entry.data) for _, entry in found):
             return httpx.Response(200, headers=headers)  # one value that is not JSON empties the whole response
         items = [bulk_item(key, entry) for key, entry in found]
         return httpx.Response(200, headers=headers, content=f"[{','.join(items)}]".encode())
@@ -246,6 +246,8 @@ def bulk_item(key: str, entry: Entry | None) -> str:
     """One item of a bulk read, as JSON text."""
     if entry is None:
         return encoded({"key": key})
+    if not entry.data:
+        return encoded({"key": key, "etag": entry.etag})
     return f'{{"key":{encoded(key)},"data":{entry.data},"etag":{encoded(entry.etag)}}}'
 
 

@@ -449,9 +449,13 @@ def test_an_export_that_the_store_interrupts_is_cut(sized: Sized) -> None:
             seed_session(sized.dapr, f"s{number}", [LONG] * 9)
         seed_list(sized.dapr, "u", [f"s{number}" for number in range(4)])
         await sized.begin()
-        sized.sidecar.faults = lambda request: (
-            Fault.ERROR_NOT_DONE if named(request) == "get session:s1" else Fault.NONE
-        )
+        calls: list[str] = []
+
+        def fails(request: httpx.Request) -> Fault:
+            calls.append(named(request))
+            return Fault.ERROR_NOT_DONE if "get session:s1" in calls else Fault.NONE
+
+        sized.sidecar.faults = fails
         client = SlowClient(sized, "/memories/u/export")
         client.receive(100_000)
         await client.task

@@ -1,0 +1,134 @@
+"""One value of the store is damaged, or encrypted with another key: the error names it, and all others are read."""
+
+import json
+
+import httpx
+import pytest
+
+from main import create_app
+from tests.fake_clients import Fault, Sidecar, named
+from tests.fake_dapr import FakeDapr
+from tests.fake_time import run, skip
+from tests.fake_wire import JSON, encoded
+from tests.service_under_test import Service
+from tests.workload import SETTINGS
+
+DAMAGED = "session:a"
+MINUTE_SECONDS = 60
+
+
+class Undecryptable(Sidecar):
+    """A sidecar that cannot decrypt one value, as Dapr 1.18: an error, or a cut connection if the value is short."""
+
+    def __init__(self, *, cuts: bool) -> None:
+        super().__init__(FakeDapr())
+        self.cuts = cuts
+        self.begun = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if not self.begun or DAMAGED not in named(request).split() or named(request).startswith(("save", "delete")):
+            return await super().handle_async_request(request)
+        if self.cuts or request.method == "GET":
+            fault = Fault.RESPONSE_CUT if self.cuts else Fault.ERROR_NOT_DONE
+            return await Sidecar(self.dapr, lambda _: fault).handle_async_request(request)
+        items: list[JSON] = json.loads((await super().handle_async_request(request)).content)
+        error: JSON = {"key": DAMAGED, "error": "cipher: message authentication failed"}
+        return httpx.Response(200, content=encoded([error if DAMAGED in encoded(it) else it for it in items]).encode())
+
+
+async def check_it_is_named_and_the_others_are_read(service: Service) -> None:
+    """Send each kind of read, and an append, to the damaged session and to the other one."""
+    for path in ("/conversations/a", "/conversations/a?last=20", "/memories/u/recall?session_id=a"):
+        assert_named(await service.http.get(path))
+    assert_named(await service.append("a", "t2", "more"))
+    export = (await service.http.get("/memories/u/export")).json()
+    assert ([it["session_id"] for it in export["conversations"]], export["damaged"]) == (["b"], ["a"])
+    assert (await service.http.get("/memories/u/recall?session_id=b")).json()["conversation"]["total"] == 1
+    assert (await service.append("b", "t2", "more")).status_code == 201
+
+
+def assert_named(response: httpx.Response) -> None:
+    """Check that a response says which value cannot be read."""
+    body = response.json()
+    assert (response.status_code, body["code"]) == (503, "store_unavailable")
+    assert body["detail"].startswith(f"The store responds, but its value of {DAMAGED} cannot be read.")
+
+
+@pytest.mark.parametrize("value", ["garbage", "\udcff", "", "null"])
+def test_a_damaged_value_is_named(service: Service, value: str) -> None:
+    """A bulk read of it empties the whole response, or gives an etag without a value, or what is no document."""
+
+    async def scenario() -> None:
+        for session in "ab":
+            await service.append(session, "t", "words")
+        service.dapr.entries[DAMAGED].data = value
+        await check_it_is_named_and_the_others_are_read(service)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("cuts", [False, True])
+def test_a_value_that_cannot_be_decrypted_is_named(*, cuts: bool) -> None:
+    """So it is if a store is encrypted with another key than before, or was not encrypted."""
+    sidecar = Undecryptable(cuts=cuts)
+    service = Service(create_app(SETTINGS, sidecar_transport=sidecar), sidecar.dapr, sidecar)
+
+    async def scenario() -> None:
+        for session in "ab":
+            await service.append(session, "t", "words")
+        sidecar.begun = True
+        await check_it_is_named_and_the_others_are_read(service)
+
+    run(scenario())
+
+
+def test_a_store_that_came_back_is_not_taken_for_a_damaged_value(service: Service) -> None:
+    """It failed one read and responds to the next ones."""
+
+    async def scenario() -> None:
+        await service.append("a", "t", "words")
+        failing = iter([Fault.ERROR_NOT_DONE])
+        service.sidecar.faults = lambda request: next(failing, Fault.NONE)
+        assert await service.contents("a") == ["words"]
+
+    run(scenario())
+
+
+def test_an_erase_leaves_only_what_cannot_be_read(service: Service) -> None:
+    """The response names it. Once the value is back, a repeat erases it too."""
+
+    async def scenario() -> None:
+        sessions = ["a", *(f"s{number}" for number in range(20))]
+        for session in sessions:
+            await service.append(session, "t", "words")
+        value = service.dapr.entries[DAMAGED].data
+        service.dapr.entries[DAMAGED].data = "garbage"
+        assert_named(await service.http.delete("/memories/u"))
+        assert [key for key, it in service.dapr.values().items() if "words" in encoded(it)] == []
+        service.dapr.entries[DAMAGED].data = value
+        assert (await service.http.delete("/memories/u")).status_code == 204
+        assert [(await service.http.get(f"/conversations/{it}")).status_code for it in sessions] == [410] * 21
+
+    run(scenario())
+
+
+def test_a_damaged_bucket_does_not_hold_up_the_due_list(service: Service) -> None:
+    """What is in other buckets is done, and the list counts as behind."""
+
+    async def scenario() -> None:
+        for turn in range(20):
+            await service.append("a", str(turn), "a", "b")
+        (page,) = [key for key in service.dapr.values() if key.startswith("session:a:") and key.endswith(":0")]
+        await service.http.delete("/conversations/a")
+        (bucket,) = [key for key in service.dapr.values() if key.startswith("due:") and key != "due:done"]
+        minute, number = map(int, bucket.split(":")[1:])
+        for damaged in (f"due:{minute}:{(number + 1) % 16}", f"due:{minute - 1}:{number}"):
+            service.dapr.seed(damaged, {})
+            service.dapr.entries[damaged].data = "garbage"
+        service.dapr.seed(page, {"history": []})  # it was on its way
+        await skip(5 * MINUTE_SECONDS)
+        await service.memory.due_worker.run_pass()
+        assert service.dapr.live(page) is None
+        assert service.memory.due_worker.lag_seconds() > 0
+
+    run(scenario())
