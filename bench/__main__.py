@@ -1,7 +1,7 @@
 """`python -m bench`: measures the tutorial's code and ours in one run and prints the figures.
 
 TUTORIAL_DIR names the tutorial's folder. DAPR=1 uses Dapr's own sidecars (DAPRD=PATH) on the store of `components/`.
-COMPONENTS=PATH names another resources folder. QUICK=1 measures less.
+COMPONENTS=PATH names another resources folder. QUICK=1 measures less. PICTURE=FILE draws the table as SVG.
 """
 
 import asyncio
@@ -54,22 +54,22 @@ def chosen_sidecars() -> Sidecars:
     return replace(sidecars, daprd=Path(found))
 
 
-async def bench(folder: Path) -> None:
-    """Start the stand-in model, measure, print."""
+async def bench(folder: Path) -> str:
+    """Start the stand-in model, measure, print. Returns the table as SVG."""
     plan = QUICK if switched_on("QUICK") else FULL
     check_tutorial()
     sidecars = chosen_sidecars()
     async with new_client() as client, ProcessGroup(folder) as group:
         model_url = add_model(group)
         await group.start_async()
-        await run(Bench(model_url, folder, sidecars, client), plan)
+        return await run(Bench(model_url, folder, sidecars, client), plan)
 
 
-async def until_stopped(folder: Path) -> None:
+async def until_stopped(folder: Path) -> str:
     """Run the bench as a task that SIGTERM cancels, as Ctrl-C does, so that every process is ended."""
     task = asyncio.create_task(bench(folder))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    await task
+    return await task
 
 
 def main() -> int:
@@ -77,7 +77,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     start = time.monotonic()
     try:
-        asyncio.run(until_stopped(folder))
+        picture = asyncio.run(until_stopped(folder))
     except MissingToolError as error:
         shutil.rmtree(folder)  # nothing was started, so there are no logs
         print(f"bench: {error}", file=sys.stderr)
@@ -89,6 +89,8 @@ def main() -> int:
         print("bench: stopped", file=sys.stderr)
         return 130
     print(f"\n{time.monotonic() - start:.0f} s")
+    if file := os.environ.get("PICTURE"):
+        Path(file).write_text(picture, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     return 0
 

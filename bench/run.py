@@ -1,6 +1,6 @@
 """One run: the tutorial's system and ours alternately, then the parts of our turn, then the bytes of both."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 
 from bench.bare_agent import BareAgent
@@ -11,11 +11,14 @@ from bench.measured import Bench, Kind, MeasuredSystem, running, tutorial_memory
 from bench.memory import MemoryBench, MemoryFigures
 from bench.memory_calls import MemoryCalls
 from bench.parts import PartFigures, measure_parts
+from bench.picture import picture
 from bench.plan import Plan
 from bench.relay import relay
-from bench.table import Target, table
+from bench.table import Row, Target, table
 from bench.targets import (
     cpu_lines,
+    cpu_rows,
+    cpu_targets,
     identity_line,
     identity_targets,
     memory_lines,
@@ -28,8 +31,8 @@ from bench.targets import (
 from harness.environment import free_ports
 
 
-async def run(bench: Bench, plan: Plan) -> None:
-    """Measure everything and print it."""
+async def run(bench: Bench, plan: Plan) -> str:
+    """Measure everything and print it. Returns the table as SVG."""
     say(f"Sidecars: {bench.sidecars_name}. The same model endpoint, client and kind of sidecar for both; medians.")
     tutorial, ours = await compared(bench, plan)
     say("measuring CPU time")
@@ -43,9 +46,11 @@ async def run(bench: Bench, plan: Plan) -> None:
     identity = await measure_identity(bench, plan)
     await count_bytes(bench, "tutorial", plan, tutorial)
     await count_bytes(bench, "ours", plan, ours)
-    show(tutorial, ours, cpu, parts, memory, identity, plan)
+    rows = [*turn_rows(tutorial, ours), *cpu_rows(cpu)]
+    show(rows, tutorial, ours, cpu, parts, memory, identity, plan)
     if not bench.sidecars.isolated:
         say("\nRedis keeps this run's keys: redis-cli --scan --pattern '*bench-*' | xargs redis-cli del")
+    return picture(rows, f"The tutorial's turn and ours, in one run. Sidecars: {bench.sidecars_name}")
 
 
 async def compared(bench: Bench, plan: Plan) -> list[TurnFigures]:
@@ -100,6 +105,7 @@ async def measured_memory(bench: Bench, system: MeasuredSystem, plan: Plan) -> M
 
 
 def show(
+    rows: Sequence[Row],
     tutorial: TurnFigures,
     ours: TurnFigures,
     cpu: CpuFigures,
@@ -109,7 +115,7 @@ def show(
     plan: Plan,
 ) -> None:
     """Print the table, the other figures and the targets."""
-    say("\n" + table(list(turn_rows(tutorial, ours))))
+    say("\n" + table(rows))
     say(f"\nCPU time of a turn, {USERS} users, sessions of {SESSION_MESSAGES} messages and more")
     say_all(cpu_lines(cpu))
     say("\nA turn and its parts, each alone")
@@ -121,6 +127,7 @@ def show(
     say("\nTargets")
     targets: list[Target] = [
         *turn_targets(tutorial, ours),
+        *cpu_targets(cpu),
         *part_targets(parts),
         *memory_targets(memory, plan.long_session),
         *identity_targets(identity),
