@@ -10,7 +10,8 @@ from agent.offline_model import OFFLINE, OfflineModel
 from http_clients import no_cookies
 from llm.chat_model import ChatModel
 from llm.client import ModelClient
-from llm.transport import CONNECT_TIMEOUT_SECONDS, ModelTransport, endpoint_transport
+from llm.connections import endpoint_transport
+from llm.transport import CONNECT_TIMEOUT_SECONDS, ModelTransport
 from settings import GEMINI_BASE_URL, OPENAI_BASE_URL, Settings
 
 NO_KEY = "none"
@@ -45,7 +46,7 @@ def choose_provider(settings: Settings, transport: httpx2.AsyncBaseTransport | N
     clients = [
         httpx2.AsyncClient(
             transport=ModelTransport(transport or endpoint_transport(base_url)),
-            timeout=httpx2.Timeout(settings.turn_timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS),
+            timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT_SECONDS),  # turns and summaries have limits as a whole
             cookies=no_cookies(),
         )
         for _ in ("turns", "summaries")

@@ -1,4 +1,4 @@
-"""The HTTP transport to the model's endpoint. It retries failed requests and accepts only chat completions.
+"""What every response of the model's endpoint goes through: failed requests are retried, only completions accepted.
 
 This is the only layer that retries: the openai client above it is configured to make no retries.
 """
@@ -6,7 +6,6 @@ This is the only layer that retries: the openai client above it is configured to
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
@@ -23,8 +22,6 @@ LONGEST_PAUSE_SECONDS = 2.0
 """Longest Retry-After in seconds that the transport waits for. For a longer one the client gets the error at once."""
 CONNECT_TIMEOUT_SECONDS = 5.0
 """Time limit in seconds for a connection. A distant endpoint needs a second; TCP resends a lost packet within three."""
-CONNECTIONS = httpx2.Limits(max_connections=256, max_keepalive_connections=256, keepalive_expiry=30.0)
-"""Limits of the pool. 256 running turns; idle connections close after 30 s, before most endpoints close them."""
 AFTER_FINISH_SECONDS = 2.0
 """Longest wait in seconds for more of a stream whose reply is whole. The end marker follows at once, if at all."""
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
@@ -38,13 +35,6 @@ _STREAM_REQUESTED = b'"stream":true'
 """As the openai client writes it. Inside a message the quotes are escaped, so a message cannot match."""
 _BODY_HEADERS = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 """Headers that describe how a body was sent. They do not hold for the body that replaces it."""
-
-
-def endpoint_transport(base_url: str) -> httpx2.AsyncBaseTransport:
-    """The pooled transport to `base_url`. It uses the environment's proxy unless `no_proxy` excludes the host."""
-    url = httpx2.URL(base_url)
-    proxy = None if url.host in ("127.0.0.1", "::1") or proxy_bypass(url.host) else getproxies().get(url.scheme)
-    return httpx2.AsyncHTTPTransport(limits=CONNECTIONS, proxy=proxy)
 
 
 class ModelTransport(httpx2.AsyncBaseTransport):

@@ -10,7 +10,7 @@ from agent.chat_agent import ChatAgent
 from agent.context import RunContext
 from agent.provider import choose_provider
 from agent.tools import TOOLS
-from llm.transport import endpoint_transport
+from llm.connections import endpoint_transport
 from settings import DEFAULT_MODEL, GEMINI_BASE_URL, OPENAI_BASE_URL, Settings, load_settings
 from tests.model_server import Respond, serving
 from tests.unused_memory import unused_memory

@@ -335,7 +335,7 @@ async def test_summaries_are_bounded(
 
 async def test_summaries_have_connections_of_their_own(memory: ScriptedMemory, monkeypatch: pytest.MonkeyPatch) -> None:
     """A turn gets its reply while summaries hold every connection that they may have."""
-    monkeypatch.setattr("llm.transport.CONNECTIONS", httpx2.Limits(max_connections=1))
+    monkeypatch.setattr("llm.connections.MAX_CONNECTIONS", 1)
     is_summarizing, gate = asyncio.Event(), asyncio.Event()
 
     async def serve(body: bytes) -> bytes:
