@@ -71,6 +71,9 @@ class BoundedHttp(HttpToolsProtocol):
         if self._is_body_arriving and self.cycle.response_complete:
             self._deadline = self.loop.call_later(HEADER_SECONDS, self.transport.close)
 
+    def _should_upgrade(self) -> bool:
+        return False  # a WebSocket would be bound by nothing here, and no route speaks it
+
     def _expect_headers(self) -> None:
         self._header_bytes = 0
         self._deadline = self.loop.call_later(HEADER_SECONDS, self._refuse, _TOO_SLOW)

@@ -4,12 +4,23 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ENV_FILE = Path(__file__).parent / ".env"
 """Optional file with settings. A variable of the environment has precedence over the file."""
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+
+
+def _sendable(token: SecretStr) -> SecretStr:
+    """The token without the blanks around it that copying adds. Raises ValueError if a header cannot hold the rest."""
+    text = token.get_secret_value().strip()
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("has nothing, a blank, a line end or a character beyond ASCII in it: copy it again")
+    return SecretStr(text)
+
+
+Token = Annotated[SecretStr, AfterValidator(_sendable)]
 
 
 class Settings(BaseSettings):
@@ -25,10 +36,10 @@ class Settings(BaseSettings):
     """Port of this service's sidecar on 127.0.0.1. The default is the tutorial's port."""
     dapr_http_endpoint: str | None = Field(default=None, pattern=r"^https?://[^\s/:]+(:[0-9]{1,5})?/?$")
     """Full address of the sidecar, for a sidecar on another machine. It overrides the port."""
-    dapr_api_token: SecretStr | None = None
+    dapr_api_token: Token | None = None
     """The sidecar's token. If set, this service sends it with each call to its sidecar, in the header `dapr-api-token`.
     """
-    app_api_token: SecretStr | None = None
+    app_api_token: Token | None = None
     """This service's own token, another one than the sidecar's. If set, each request that arrives must have it, in a
     header that is also called `dapr-api-token`. Dapr adds it to the calls it delivers, so only calls through a sidecar
     are accepted."""
@@ -79,4 +90,7 @@ def load_settings(env_file: Path = ENV_FILE) -> Settings:
 
 
 def _in_one_line(error: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors())
+    return "; ".join(
+        f"{'.'.join(map(str, item['loc'])).upper()}: {item['msg'].removeprefix('Value error, ')}"
+        for item in error.errors()
+    )

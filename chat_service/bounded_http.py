@@ -85,6 +85,9 @@ class BoundedHttp(HttpToolsProtocol):
             if self._is_body_arriving:
                 self._deadline = self.loop.call_later(HEADER_SECONDS, self.transport.close)
 
+    def _should_upgrade(self) -> bool:
+        return False  # a WebSocket would be bound by nothing here, and no route speaks it
+
     def _make_room(self) -> None:
         longest_idle = next(iter(self._without_request), None)
         if longest_idle is not None:

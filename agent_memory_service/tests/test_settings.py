@@ -65,6 +65,34 @@ def test_bad_setting_is_one_clear_line(name: str, value: str, tmp_path: Path, mo
     assert "secret" not in str(stopped.value)
 
 
+TOKENS = ["DAPR_API_TOKEN", "APP_API_TOKEN"]
+
+
+@pytest.mark.parametrize("name", TOKENS)
+@pytest.mark.parametrize("value", ["token-1\n", " token-1", "\ttoken-1\r\n"])
+def test_blanks_around_a_token_are_stripped(
+    name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token that was copied with its line end is used without it."""
+    monkeypatch.setenv(name, value)
+    token = getattr(load_settings(tmp_path / ".env"), name.lower())
+    assert token.get_secret_value() == "token-1"
+
+
+@pytest.mark.parametrize("name", TOKENS)
+@pytest.mark.parametrize("value", ["to ken", "to\nken", "to\x01ken", "tok\u00e9n", "  ", "\n"])
+def test_token_that_is_no_header_is_refused(
+    name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token that no header can hold is refused and not shown. A blank one would close or open the service."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(
+        SystemExit, match=rf"^agent_memory_service: bad setting: {name}: [^\n]+copy it again$"
+    ) as stopped:
+        load_settings(tmp_path / ".env")
+    assert value.strip() == "" or value not in str(stopped.value)
+
+
 def test_unreadable_file_is_one_clear_line(tmp_path: Path) -> None:
     """A settings file that is not UTF-8 ends the process with one line."""
     file = tmp_path / ".env"

@@ -123,6 +123,22 @@ async def test_connections_without_a_request_make_room(port: int, sent: bytes) -
         writer.close()
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"POST /nowhere HTTP/1.1\r\nhost: chat.test\r\ncontent-length: 9\r\n",
+        b"GET /nowhere HTTP/1.1\r\nhost: chat.test\r\n",
+    ],
+)
+async def test_websockets_are_not_spoken(port: int, sent: bytes) -> None:
+    """A request to upgrade gets the response of a plain request: a WebSocket would be bound by none of these limits."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent + b"connection: upgrade\r\nupgrade: websocket\r\n\r\n")
+    async with asyncio.timeout(5):
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 404")
+    writer.close()
+
+
 async def test_other_requests_are_served(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that is slow but in time is served, also the second of a connection, and idle time does not count."""
     monkeypatch.setattr(bounded_http, "HEADER_SECONDS", 0.5)

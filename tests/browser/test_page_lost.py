@@ -142,17 +142,28 @@ async def test_a_reply_stored_before_a_kill_is_shown_after_it(
     assert back.keys == [key]
 
 
-async def test_a_reply_that_was_not_saved_can_be_saved(breaking: ChatPage, mortal: System) -> None:
-    """While memory is away a reply says that it is not saved. `Save it` saves the very same reply, once."""
+@pytest.mark.parametrize(
+    ("is_sent", "notice"),
+    [
+        (False, "This reply is not saved, because memory did not respond."),
+        (True, "It is not known whether this reply is saved: memory did not respond in time."),
+    ],
+    ids=["no sidecar", "no memory service"],
+)
+async def test_a_reply_that_was_not_saved_can_be_saved(
+    breaking: ChatPage, mortal: System, *, is_sent: bool, notice: str
+) -> None:
+    """While memory is away a reply says what is known of its save. `Save it` saves the very same reply, once."""
+    lost = mortal.memories[0].app if is_sent else mortal.chats[0].sidecar
     await breaking.enter("saver")
     await breaking.ask("Before")
-    mortal.memories[0].app.kill()
+    lost.kill()
     await breaking.say("Keep this")
-    await expect(breaking.last).to_contain_text("This reply is not saved, because memory did not respond.")
+    await expect(breaking.last).to_contain_text(notice)
     await breaking.button("Save it").click()
     await expect(breaking.button("Save it")).to_be_visible()
-    mortal.memories[0].app.start()
-    mortal.memories[0].app.until_ready()
+    lost.start()
+    lost.until_ready()
     await breaking.button("Save it").click()
     await expect(breaking.button("Save it")).to_be_hidden()
     await breaking.notice("Saved")
@@ -166,9 +177,9 @@ async def test_a_reply_that_was_not_saved_survives_a_reload(breaking: ChatPage, 
     await breaking.enter("waiter")
     mortal.memories[0].app.kill()
     await breaking.say("Keep this")
-    await expect(breaking.last).to_contain_text("This reply is not saved")
+    await expect(breaking.last).to_contain_text("It is not known whether this reply is saved")
     await breaking.tab.reload()
-    await expect(breaking.last).to_contain_text("This reply is not saved")
+    await expect(breaking.last).to_contain_text("It is not known whether this reply is saved")
     mortal.memories[0].app.start()
     mortal.memories[0].app.until_ready()
     await breaking.button("Save it").click()

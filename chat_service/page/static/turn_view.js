@@ -96,12 +96,12 @@ export class TurnView {
     const { history, stopped, finish, memory, code } = done.metadata;
     if (stopped) this.#say("You stopped this reply.");
     if (CUT[finish]) this.#say(CUT[finish]);
-    if (maySave(done)) this.#offerToSave();
+    if (maySave(done)) this.#offerToSave(history);
     else if (history !== "saved") this.#say(`This reply cannot be saved (${code}): copy what you need.`, true);
     else if (memory !== "ok") this.#say("Memory did not respond: this reply was made without what is remembered.");
   }
 
-  #offerToSave() {
+  #offerToSave(/** @type {string} */ history) {
     const save = button("Save it", async () => {
       try {
         const done = await this.turn.save();
@@ -115,7 +115,13 @@ export class TurnView {
         } else notify(error.message);
       }
     });
-    this.#say("This reply is not saved, because memory did not respond.", true, save);
+    this.#say(
+      history === "unknown"
+        ? "It is not known whether this reply is saved: memory did not respond in time."
+        : "This reply is not saved, because memory did not respond.",
+      true,
+      save,
+    );
   }
 
   #offer(/** @type {string} */ text, /** @type {string} */ action) {
