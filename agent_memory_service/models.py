@@ -4,7 +4,16 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
 from fastapi import Path, Query
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StrictBool,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import to_json
 
 import clock
@@ -291,7 +300,7 @@ class NewTurn(BaseModel):
 
     turn_id: Identifier
     user_id: Identifier
-    owner_required: bool = Field(default=False, description="do not claim a session that has no owner")
+    owner_required: StrictBool = Field(default=False, description="do not claim a session that has no owner")
     entries: Annotated[list[NewTurnEntry], Field(min_length=1, max_length=MAX_TURN_MESSAGES, fail_fast=True)]
 
 
@@ -322,13 +331,24 @@ class AppendedTurn(RecordedTurn):
     total: int
 
 
+def _not_guessed(value: object) -> object:
+    """Refuse a flag and a text, of which pydantic would make a number. JSON's 2.0 is an integer: it stays."""
+    if isinstance(value, bool | str):
+        raise ValueError("Input should be a valid integer")  # noqa: TRY004 - pydantic reports a ValueError
+    return value
+
+
+Through = Annotated[int, BeforeValidator(_not_guessed), Field(ge=0, le=2**53)]
+"""How many messages a summary covers, counted from the session's first."""
+
+
 class Summary(BaseModel):
     """A summary of the first `through` messages."""
 
     model_config = _example(**SUMMARY)
 
     text: Annotated[str, StringConstraints(max_length=MAX_SUMMARY_CHARS)]
-    through: Annotated[int, Field(ge=0, le=2**53)]
+    through: Through
 
 
 class SummaryOffer(Summary):

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints
 
 from models import Id
 
@@ -91,13 +91,24 @@ class SessionSummary(BaseModel):
     through: int
 
 
+def _not_guessed(value: object) -> object:
+    """Refuse a flag and a text, of which pydantic would make a number. JSON's 2.0 is an integer: it stays."""
+    if isinstance(value, bool | str):
+        raise ValueError("Input should be a valid integer")  # noqa: TRY004 - pydantic reports a ValueError
+    return value
+
+
+Through = Annotated[int, BeforeValidator(_not_guessed), Field(ge=0, le=2**53)]
+"""How many messages a summary covers, counted from the session's first."""
+
+
 class SummaryChange(BaseModel):
     """The new text of a summary. `through` is that of the summary which is corrected."""
 
     model_config = _example(**SUMMARY)
 
     text: SummaryText
-    through: Annotated[int, Field(ge=0, le=2**53)]
+    through: Through
 
 
 class MessagePage(BaseModel):
