@@ -25,6 +25,8 @@ MAX_ID_CHARS = 128
 """Longest id, in characters. Ids are parts of keys and paths, which stay short with it."""
 MAX_PROFILE_FIELD_CHARS = 2_000
 """Longest field of a profile, in characters: the chat service sends the profile to the model with every turn."""
+NOT_BLANK = r"[^\s\u0085]"
+"""What a text must have, as OpenAPI says it. JavaScript's `\\s` lacks U+0085, which is blank too."""
 MAX_FACT_CHARS = 300
 """Longest fact, in characters: one or two sentences. The facts are read with the profile in every turn."""
 MAX_SUMMARY_CHARS = 16_000
@@ -69,7 +71,7 @@ FactId = Annotated[Identifier, Path(examples=["9f86d081884c7d65"])]
 FactText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_FACT_CHARS),
-    Field(json_schema_extra={"pattern": r"\S"}),
+    Field(json_schema_extra={"pattern": NOT_BLANK}),
 ]
 
 
@@ -338,7 +340,7 @@ def _not_guessed(value: object) -> object:
     return value
 
 
-Through = Annotated[int, BeforeValidator(_not_guessed), Field(ge=0, le=2**53)]
+Through = Annotated[int, Field(ge=0, le=2**53), BeforeValidator(_not_guessed)]
 """How many messages a summary covers, counted from the session's first."""
 
 
