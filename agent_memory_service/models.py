@@ -4,7 +4,16 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
 from fastapi import Path, Query
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StrictBool,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import to_json
 
 import clock
@@ -16,6 +25,8 @@ MAX_ID_CHARS = 128
 """Longest id, in characters. Ids are parts of keys and paths, which stay short with it."""
 MAX_PROFILE_FIELD_CHARS = 2_000
 """Longest field of a profile, in characters: the chat service sends the profile to the model with every turn."""
+NOT_BLANK = r"[^\s\u0085]"
+"""What a text must have, as OpenAPI says it. JavaScript's `\\s` lacks U+0085, which is blank too."""
 MAX_FACT_CHARS = 300
 """Longest fact, in characters: one or two sentences. The facts are read with the profile in every turn."""
 MAX_SUMMARY_CHARS = 16_000
@@ -60,7 +71,7 @@ FactId = Annotated[Identifier, Path(examples=["9f86d081884c7d65"])]
 FactText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_FACT_CHARS),
-    Field(json_schema_extra={"pattern": r"\S"}),
+    Field(json_schema_extra={"pattern": NOT_BLANK}),
 ]
 
 
@@ -291,7 +302,7 @@ class NewTurn(BaseModel):
 
     turn_id: Identifier
     user_id: Identifier
-    owner_required: bool = Field(default=False, description="do not claim a session that has no owner")
+    owner_required: StrictBool = Field(default=False, description="do not claim a session that has no owner")
     entries: Annotated[list[NewTurnEntry], Field(min_length=1, max_length=MAX_TURN_MESSAGES, fail_fast=True)]
 
 
@@ -322,13 +333,24 @@ class AppendedTurn(RecordedTurn):
     total: int
 
 
+def _not_guessed(value: object) -> object:
+    """Refuse a flag and a text, of which pydantic would make a number. JSON's 2.0 is an integer: it stays."""
+    if isinstance(value, bool | str):
+        raise ValueError("Input should be a valid integer")  # noqa: TRY004 - pydantic reports a ValueError
+    return value
+
+
+Through = Annotated[int, Field(ge=0, le=2**53), BeforeValidator(_not_guessed)]
+"""How many messages a summary covers, counted from the session's first."""
+
+
 class Summary(BaseModel):
     """A summary of the first `through` messages."""
 
     model_config = _example(**SUMMARY)
 
     text: Annotated[str, StringConstraints(max_length=MAX_SUMMARY_CHARS)]
-    through: Annotated[int, Field(ge=0, le=2**53)]
+    through: Through
 
 
 class SummaryOffer(Summary):

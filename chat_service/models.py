@@ -24,6 +24,8 @@ _ID_CHARACTER = r"[^/\\?#%:|\s\x00-\x1f\x7f-\x9f\ufffd]"
 _NOT_DOT = _ID_CHARACTER.replace("[^", "[^.")
 ID_PATTERN = rf"^(?:{_NOT_DOT}{_ID_CHARACTER}*|\.{_NOT_DOT}{_ID_CHARACTER}*|\.\.{_ID_CHARACTER}+)$"
 """Any id except `.` and `..`, which a path would resolve. Written without lookahead, which JSON Schema tools lack."""
+_NOT_BLANK = r"[^\s\u001c-\u001f\u0085]"
+"""What a text must have, as OpenAPI says it. `str.strip` takes away more than the `\\s` of a pattern in JavaScript."""
 _ID = re.compile(ID_PATTERN)
 
 
@@ -76,7 +78,7 @@ class Message(BaseModel):
         default=None,
         description="The user. With identity on it is the token's user and can be left out; any other gets 403.",
     )
-    text: str = Field(max_length=MAX_TEXT_CHARS, json_schema_extra={"pattern": r"\S"})
+    text: str = Field(max_length=MAX_TEXT_CHARS, json_schema_extra={"pattern": _NOT_BLANK})
     metadata: MessageMetadata | None = None
     tags: list[Tag] = Field(default=[], max_length=MAX_TAGS)
     callback_url: HttpUrl | None = Field(

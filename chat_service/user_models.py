@@ -2,10 +2,12 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints
 
 from models import Id
 
+NOT_BLANK = r"[^\s\u0085]"
+"""What a text must have, as OpenAPI says it. JavaScript's `\\s` lacks U+0085, which is blank too."""
 MAX_FACT_CHARS = 300
 """Longest fact, in characters. The memory service has the same limit."""
 MAX_PROFILE_FIELD_CHARS = 2_000
@@ -36,12 +38,12 @@ SUMMARY: dict[str, JsonValue] = {"text": "Junaid said hello.", "through": 2}
 FactText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_FACT_CHARS),
-    Field(json_schema_extra={"pattern": r"\S"}),
+    Field(json_schema_extra={"pattern": NOT_BLANK}),
 ]
 SummaryText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_SUMMARY_CHARS),
-    Field(json_schema_extra={"pattern": r"\S"}),
+    Field(json_schema_extra={"pattern": NOT_BLANK}),
 ]
 ProfileField = Annotated[str, StringConstraints(max_length=MAX_PROFILE_FIELD_CHARS)]
 
@@ -91,13 +93,24 @@ class SessionSummary(BaseModel):
     through: int
 
 
+def _not_guessed(value: object) -> object:
+    """Refuse a flag and a text, of which pydantic would make a number. JSON's 2.0 is an integer: it stays."""
+    if isinstance(value, bool | str):
+        raise ValueError("Input should be a valid integer")  # noqa: TRY004 - pydantic reports a ValueError
+    return value
+
+
+Through = Annotated[int, Field(ge=0, le=2**53), BeforeValidator(_not_guessed)]
+"""How many messages a summary covers, counted from the session's first."""
+
+
 class SummaryChange(BaseModel):
     """The new text of a summary. `through` is that of the summary which is corrected."""
 
     model_config = _example(**SUMMARY)
 
     text: SummaryText
-    through: Annotated[int, Field(ge=0, le=2**53)]
+    through: Through
 
 
 class MessagePage(BaseModel):

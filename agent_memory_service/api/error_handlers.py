@@ -8,6 +8,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic_core import to_jsonable_python
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
 
 from errors import (
     BodyTooLarge,
@@ -23,6 +25,8 @@ _FRAMEWORK_ERRORS: dict[int, type[ServiceError]] = {
     error.status: error for error in (NotFound, MethodNotAllowed, BodyTooSlow, BodyTooLarge, Overloaded)
 }
 """The errors that are raised as HTTPException, by status: those of Starlette and of the reading of a body."""
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+"""The methods that a route may have."""
 _NOT_SENT_BACK = {"input", "ctx"}
 """Parts of a validation error that are left out: the client has the input, and it may be long."""
 NOT_TEXT = "The body is not text. Send JSON in UTF-8."
@@ -47,11 +51,13 @@ def add_error_handlers(app: FastAPI) -> None:
         return error_response(error)
 
     @app.exception_handler(HTTPException)
-    async def http_error(_: Request, error: HTTPException) -> JSONResponse:
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         if error.status_code == 400:  # FastAPI raises it for a body that is not UTF-8
             return _invalid_request([{"type": "json_invalid", "loc": ["body"], "msg": NOT_TEXT}])
-        if error.status_code in _FRAMEWORK_ERRORS:
-            return error_response(_FRAMEWORK_ERRORS[error.status_code](headers=error.headers))
+        framework_error = _FRAMEWORK_ERRORS.get(error.status_code)
+        if framework_error is not None:
+            allow = _allow(request) if framework_error is MethodNotAllowed else {}
+            return error_response(framework_error(headers={**(error.headers or {}), **allow}))
         return JSONResponse({"detail": error.detail, "code": "error"}, error.status_code, error.headers)
 
     @app.exception_handler(RequestValidationError)
@@ -81,6 +87,17 @@ def _advice(item: Mapping[str, Any], request: Request) -> str:
     if item["type"] in ("model_attributes_type", "dict_type"):
         return "The body is JSON, but not an object. Send a JSON object: /docs shows its fields."
     return str(item["msg"])
+
+
+def _allow(request: Request) -> dict[str, str]:
+    """The header Allow of a 405, with the methods of all routes of the path: the framework names those of the first."""
+    routes, scope = request.app.router.routes, request.scope
+    allowed = [it for it in _METHODS if any(_fits(route, {**scope, "method": it}) for route in routes)]
+    return {"Allow": ", ".join(allowed)} if allowed else {}
+
+
+def _fits(route: BaseRoute, scope: Scope) -> bool:
+    return route.matches(scope)[0] is Match.FULL
 
 
 def _reported(item: Mapping[str, object]) -> dict[str, object]:

@@ -43,3 +43,29 @@ def test_a_wrong_field_keeps_its_message(service: Service) -> None:
         assert (item["loc"], item["msg"]) == (["body", "goal"], "Field required")
 
     run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"), [("/memories/u/facts", "GET, POST"), ("/memories/u", "DELETE, GET, PATCH")]
+)
+def test_a_405_names_all_methods_of_its_path(service: Service, path: str, allowed: str) -> None:
+    """Also those of other routes with the same path: https://www.rfc-editor.org/rfc/rfc9110#status.405."""
+
+    async def scenario() -> None:
+        response = await service.http.put(path)
+        assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
+        assert response.headers["allow"] == allowed
+
+    run(scenario())
+
+
+def test_a_number_and_a_flag_are_not_guessed(service: Service) -> None:
+    """A flag in place of a number, and a number in place of a flag, are 422 as the schema says."""
+
+    async def scenario() -> None:
+        summary = {"text": "x", "through": False, "epoch": "0"}
+        turn = {"turn_id": "t", "user_id": "u", "entries": [{"role": "user", "content": "x"}], "owner_required": 0}
+        assert (await service.http.put("/conversations/s/summary", json=summary)).status_code == 422
+        assert (await service.http.post("/conversations/s/turns", json=turn)).status_code == 422
+
+    run(scenario())

@@ -8,6 +8,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
 
 from errors import (
     BodyTooLarge,
@@ -24,6 +26,8 @@ _FRAMEWORK_ERRORS: dict[int, type[ServiceError]] = {
     error.status: error for error in (PathNotFound, MethodNotAllowed, BodyTooSlow, BodyTooLarge, Overloaded)
 }
 """The errors that are raised as HTTPException, by status: those of the framework and of the reading of a body."""
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+"""The methods that a route may have."""
 NOT_TEXT = "The body is not text. Send JSON in UTF-8."
 """What the response to a body that is not UTF-8 says."""
 MAX_REPORTED_FIELDS = 20
@@ -86,16 +90,29 @@ def _advice(item: Mapping[str, Any], request: Request) -> str:
     return str(item["msg"])
 
 
-async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
     status = error.status_code
     if status == 400:  # FastAPI raises this for a body that is not text
         return _invalid([InvalidField(loc=["body"], msg=NOT_TEXT, type="json_invalid")])
-    if status in _FRAMEWORK_ERRORS:
-        return error_response(_FRAMEWORK_ERRORS[status](headers=error.headers))
+    framework_error = _FRAMEWORK_ERRORS.get(status)
+    if framework_error is not None:
+        allow = _allow(request) if framework_error is MethodNotAllowed else {}
+        return error_response(framework_error(headers={**(error.headers or {}), **allow}))
     code = HTTPStatus(status).phrase.lower().replace(" ", "_")
     return JSONResponse(ErrorBody(detail=str(error.detail), code=code).model_dump(), status, error.headers)
+
+
+def _allow(request: Request) -> dict[str, str]:
+    """The header Allow of a 405, with the methods of all routes of the path: the framework names those of the first."""
+    routes, scope = request.app.router.routes, request.scope
+    allowed = [it for it in _METHODS if any(_fits(route, {**scope, "method": it}) for route in routes)]
+    return {"Allow": ", ".join(allowed)} if allowed else {}
+
+
+def _fits(route: BaseRoute, scope: Scope) -> bool:
+    return route.matches(scope)[0] is Match.FULL
 
 
 def _invalid(fields: list[InvalidField]) -> JSONResponse:

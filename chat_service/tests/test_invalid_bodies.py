@@ -32,3 +32,19 @@ async def test_a_wrong_field_keeps_its_message(client: httpx.AsyncClient) -> Non
     """What is wrong with a field stands in FastAPI's own message."""
     (item,) = (await client.post("/chat/", json={"user_id": "alice"})).json()["detail"]
     assert (item["loc"], item["msg"]) == (["body", "text"], "Field required")
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/users/alice/facts", "GET, POST"),
+        ("/users/alice/facts/f0", "DELETE, PATCH"),
+        ("/sessions/s", "DELETE"),
+        ("/page/app.js", "GET, HEAD"),
+    ],
+)
+async def test_405_names_all_methods_of_its_path(client: httpx.AsyncClient, path: str, allowed: str) -> None:
+    """Also those of other routes with the same path: https://www.rfc-editor.org/rfc/rfc9110#status.405."""
+    response = await client.put(path)
+    assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
+    assert response.headers["allow"] == allowed

@@ -137,7 +137,9 @@ async def test_summary_is_its_owners(client: httpx.AsyncClient, memory: Scripted
     assert memory.sessions["s"].summary == WRONG
 
 
-@pytest.mark.parametrize("bad", [{"text": " \n"}, {"text": "x" * 4_001}, {"through": -1}, {"through": "all"}])
+@pytest.mark.parametrize(
+    "bad", [{"text": " \n"}, {"text": "x" * 4_001}, {"through": -1}, {"through": False}, {"through": "2"}]
+)
 async def test_bad_correction_is_refused(
     client: httpx.AsyncClient, memory: ScriptedMemory, bad: dict[str, object]
 ) -> None:
