@@ -56,6 +56,25 @@ def test_sessions_are_listed_newest_first_by_pages(service: Service) -> None:
     run(scenario())
 
 
+def test_a_page_of_an_erased_list_that_lands_late_is_no_page_of_the_next_list(service: Service) -> None:
+    """It was on its way while the user was erased, and lands when the user has as many sessions again."""
+
+    async def scenario() -> None:
+        for number in range(45):
+            await service.append(f"old{number}", "t", "hello")
+        pages = {key: it for key, it in service.dapr.values().items() if key.startswith("sessions-of:u:")}
+        assert pages
+        assert (await service.http.delete("/memories/u")).status_code == 204
+        for number in range(45):
+            await service.append(f"new{number}", "t", "hello")
+        for key, page in pages.items():
+            service.dapr.seed(key, page)
+        found = (await service.http.get("/memories/u/conversations?limit=100")).json()["conversations"]
+        assert [item["session_id"] for item in found] == [f"new{number}" for number in range(44, -1, -1)]
+
+    run(scenario())
+
+
 def test_a_cursor_is_stale_once_its_data_was_replaced(service: Service) -> None:
     """A cursor of a replaced history or of an erased list is 409; one without an epoch is valid in any."""
 
