@@ -9,6 +9,7 @@ import pytest
 
 import list_compaction
 from list_compaction import COMPACT_AFTER
+from log.page_plan import Head
 from tests.fake_clients import Fault
 from tests.fake_time import STARTED_AT, run, skip
 from tests.fake_wire import JSON
@@ -52,6 +53,26 @@ def test_sessions_are_listed_newest_first_by_pages(service: Service) -> None:
             query = f"?limit=10&before={page['before']}"
             page = page["before"] and (await service.http.get(f"/memories/u/conversations{query}")).json()
         assert found == [(f"s{n}", 2, f"hello {n}") if n != 3 else ("s3", 0, "") for n in range(43, -1, -1)]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("head", "dead"),
+    [
+        (Head(), False),  # a turn may be about to make it this user's
+        (Head(fields={"owner": "u", "listed": "of s"}), False),
+        (Head(fields={"owner": "u", "listed": "another"}), True),
+        (Head(fields={"owner": "v", "listed": "of s"}), True),
+        (Head(deleted=True), True),
+    ],
+)
+def test_an_entry_is_dead_once_it_can_never_count(head: Head, dead: bool) -> None:
+    """Only then a compaction may remove it: a session that is in no list would never be erased."""
+
+    async def scenario() -> None:
+        entry = {"session_id": "s", "timestamp": datetime.fromtimestamp(STARTED_AT, UTC).isoformat(), "turn_id": "of s"}
+        assert list_compaction.is_dead(entry, head, "u") is dead
 
     run(scenario())
 
