@@ -6,7 +6,7 @@ those that it meets, and writes the list anew without them when they are many.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import datetime
 
 import activity
@@ -40,8 +40,10 @@ class ListCompactor:
         self._background = background
         self._dead: defaultdict[str, set[str]] = defaultdict(set)
 
-    def note(self, user_id: str, dead: Iterable[str]) -> None:
+    def note(self, user_id: str, dead: Collection[str]) -> None:
         """Remember dead entries of a user's list, by their ids. Starts a compaction when they are many."""
+        if not dead:
+            return
         if sum(map(len, self._dead.values())) > MAX_REMEMBERED:
             self._dead.clear()
         known = self._dead[user_id]

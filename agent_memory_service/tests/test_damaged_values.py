@@ -132,3 +132,17 @@ def test_a_damaged_bucket_does_not_hold_up_the_due_list(service: Service) -> Non
         assert service.memory.due_worker.lag_seconds() > 0
 
     run(scenario())
+
+
+def test_a_damaged_session_with_activity_marks_is_named_once(service: Service) -> None:
+    """Its list has two entries then."""
+
+    async def scenario() -> None:
+        await service.append("a", "t", "words")
+        await service.append("b", "t", "words")
+        await skip(11 * MINUTE_SECONDS)
+        await service.append("a", "t2", "words")
+        service.dapr.entries[DAMAGED].data = "garbage"
+        assert (await service.http.get("/memories/u/export")).json()["damaged"] == ["a"]
+
+    run(scenario())

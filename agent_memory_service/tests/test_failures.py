@@ -88,6 +88,23 @@ def test_a_bulk_read_of_errors_is_a_failure(service: Service) -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize("path", ["/conversations/s", "/memories/u"])
+def test_a_deletion_that_could_not_remove_the_pages_does_so_when_repeated(service: Service, path: str) -> None:
+    """It is 503 although the tombstone is written. The tombstone says which pages there are."""
+
+    async def scenario() -> None:
+        await fill(service)
+        service.sidecar.faults = lambda request: (
+            Fault.ERROR_NOT_DONE if named(request).startswith("delete session:s:") else Fault.NONE
+        )
+        assert status_and_code(await service.http.delete(path)) == (503, "store_unavailable")
+        service.sidecar.faults = lambda request: Fault.NONE
+        assert (await service.http.delete(path)).status_code == 204
+        assert [key for key in service.dapr.values() if key.count(":") == 3] == []
+
+    run(scenario())
+
+
 def test_conflicts_without_end_are_reported(service: Service) -> None:
     """If another writer changes the session before every write until the deadline, the response is 503."""
 

@@ -45,6 +45,20 @@ def test_a_repeat_within_the_window_never_adds(service: Service, turns: int, sec
     run(scenario())
 
 
+def test_an_id_is_written_before_the_head_forgets_it(service: Service) -> None:
+    """If the process dies between the two writes, a repeat still finds its turn."""
+
+    async def scenario() -> None:
+        await busy(service, 0, REMEMBERED_APPENDS)
+        written: list[str] = []
+        service.dapr.on_commit.append(lambda commit: written.append(commit.key))
+        await service.append("s", "next", "x")
+        assert written[-1] == "session:s"
+        assert [":id:" in key for key in written].count(True) == 1
+
+    run(scenario())
+
+
 def test_repeats_that_come_together_are_found(service: Service) -> None:
     """64 clients repeat turns that slid out of the head, at the same time: each gets its own."""
 

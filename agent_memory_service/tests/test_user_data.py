@@ -9,7 +9,8 @@ import pytest
 
 import list_compaction
 from list_compaction import COMPACT_AFTER
-from tests.fake_clients import Fault
+from log.page_plan import Head
+from tests.fake_clients import Fault, named
 from tests.fake_time import STARTED_AT, run, skip
 from tests.fake_wire import JSON
 from tests.service_under_test import Service
@@ -52,6 +53,85 @@ def test_sessions_are_listed_newest_first_by_pages(service: Service) -> None:
             query = f"?limit=10&before={page['before']}"
             page = page["before"] and (await service.http.get(f"/memories/u/conversations{query}")).json()
         assert found == [(f"s{n}", 2, f"hello {n}") if n != 3 else ("s3", 0, "") for n in range(43, -1, -1)]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("head", "dead"),
+    [
+        (Head(), False),  # a turn may be about to make it this user's
+        (Head(fields={"owner": "u", "listed": "of s"}), False),
+        (Head(fields={"owner": "u", "listed": "another"}), True),
+        (Head(fields={"owner": "v", "listed": "of s"}), True),
+        (Head(deleted=True), True),
+    ],
+)
+def test_an_entry_is_dead_once_it_can_never_count(head: Head, dead: bool) -> None:
+    """Only then a compaction may remove it: a session that is in no list would never be erased."""
+
+    async def scenario() -> None:
+        entry = {"session_id": "s", "timestamp": datetime.fromtimestamp(STARTED_AT, UTC).isoformat(), "turn_id": "of s"}
+        assert list_compaction.is_dead(entry, head, "u") is dead
+
+    run(scenario())
+
+
+def test_a_list_that_is_written_anew_between_two_reads_is_read_from_the_start(service: Service) -> None:
+    """The entries have other numbers then: what was found before would be found again."""
+
+    async def scenario() -> None:
+        for number in range(60):
+            await service.append(f"s{number}", "t", "hello")
+        for number in range(20, 59):
+            await service.http.delete(f"/conversations/s{number}")
+        log = service.memory.sessions._log
+        read = await log.read("sessions-of:u", lambda head: (0, head.total))
+        assert read is not None
+        reads: list[str] = []
+
+        def compact(request: httpx.Request) -> Fault:
+            reads.append(named(request))
+            if reads.count("get sessions-of:u") == 2 and reads[-1] == "get sessions-of:u":
+                live: list[JSON] = [dict(entry) for entry in (*read.entries[:20], read.entries[59])]
+                service.dapr.seed("sessions-of:u", {"history": live, "sealed": 0, "epoch": "compacted"})
+            return Fault.NONE
+
+        service.sidecar.faults = compact
+        page = (await service.http.get("/memories/u/conversations?limit=10")).json()
+        sessions = [item["session_id"] for item in page["conversations"]]
+        assert sessions == ["s59", *(f"s{number}" for number in range(19, 10, -1))]
+
+    run(scenario())
+
+
+def test_nothing_is_remembered_of_lists_without_dead_entries(service: Service) -> None:
+    """However many users list their sessions."""
+
+    async def scenario() -> None:
+        for user in ("u", "v"):
+            await service.append(f"of-{user}", "t", "hello", user=user)
+            await service.http.get(f"/memories/{user}/conversations")
+        assert not service.memory.sessions._compactor._dead
+
+    run(scenario())
+
+
+def test_a_page_of_an_erased_list_that_lands_late_is_no_page_of_the_next_list(service: Service) -> None:
+    """It was on its way while the user was erased, and lands when the user has as many sessions again."""
+
+    async def scenario() -> None:
+        for number in range(45):
+            await service.append(f"old{number}", "t", "hello")
+        pages = {key: it for key, it in service.dapr.values().items() if key.startswith("sessions-of:u:")}
+        assert pages
+        assert (await service.http.delete("/memories/u")).status_code == 204
+        for number in range(45):
+            await service.append(f"new{number}", "t", "hello")
+        for key, page in pages.items():
+            service.dapr.seed(key, page)
+        found = (await service.http.get("/memories/u/conversations?limit=100")).json()["conversations"]
+        assert [item["session_id"] for item in found] == [f"new{number}" for number in range(44, -1, -1)]
 
     run(scenario())
 
