@@ -52,6 +52,8 @@ class Metrics:
             "memory_due_lag_seconds", "Age of the oldest minute with due items left.", registry=self._registry
         )
         self._errors = self._counter("memory_error_responses", "Error responses, by status and code.", "status", "code")
+        for error in ServiceError.__subclasses__():
+            self._errors.labels(error.status, error.code)  # 0: an increase from nothing is none to Prometheus
 
     def text(self) -> bytes:
         """Return all numbers in Prometheus' text format."""

@@ -3,6 +3,7 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from errors import HistoryDamaged, StoreRefusesWrites, StoreUnsuitable
 from main import create_app
 from tests.fake_clients import Fault, Sidecar, is_write, named
 from tests.fake_time import run, skip
@@ -22,6 +23,17 @@ async def numbers(service: Service) -> dict[str, float]:
         for sample in family.samples
         if "le" not in sample.labels
     }
+
+
+def test_errors_are_counted_from_0(service: Service) -> None:
+    """An alert on the increase of an error sees its first one, too: a number that begins at 1 has not increased."""
+
+    async def scenario() -> None:
+        found = await numbers(service)
+        for error in (HistoryDamaged, StoreRefusesWrites, StoreUnsuitable):
+            assert found[f"memory_error_responses_total {error.code} {error.status}"] == 0
+
+    run(scenario())
 
 
 def test_an_append_is_counted_and_its_calls_are_measured(service: Service) -> None:
