@@ -16,6 +16,9 @@ MAX_HEADER_BYTES = 64 * 1024
 """Bytes after which unfinished headers are refused. Browsers and proxies send at most 16 KB."""
 UNREAD_SECONDS = 60
 """Seconds after which the kernel drops a connection whose client does not take what was sent."""
+CROWDED_SHARE = 0.9
+"""Share of uvicorn's `limit_concurrency` from which on a new connection replaces an idle one. The rest (60 of 600) is
+for those that come in the same moment. 540 are more than the streams and the waiting requests together."""
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -24,7 +27,7 @@ _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: c
 class BoundedHttp(HttpToolsProtocol):
     """One connection. It is closed when the headers of a request take too long, or are too large.
 
-    If there are as many connections as uvicorn's `limit_concurrency` allows, a new one takes the place of the one that
+    If there are almost as many connections as uvicorn's `limit_concurrency`, a new one takes the place of the one that
     has been without a request for the longest time.
     """
 
@@ -39,7 +42,8 @@ class BoundedHttp(HttpToolsProtocol):
         """Wait for the first request."""
         super().connection_made(transport)
         _drop_when_unread(transport)
-        if self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency:
+        limit = self.limit_concurrency
+        if limit is not None and len(self.connections) >= CROWDED_SHARE * limit:
             self._make_room()
         self._without_request[self] = None
         self._expect_headers()

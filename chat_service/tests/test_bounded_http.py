@@ -1,28 +1,37 @@
 """Connections that do not finish their headers are closed. A real server, since the app never sees such a request."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import pytest
 import uvicorn
 
 import bounded_http
-from bounded_http import MAX_HEADER_BYTES, BoundedHttp
+from bounded_http import CROWDED_SHARE, MAX_HEADER_BYTES, BoundedHttp
 from main import create_app
 from settings import Settings
 
-MAX_CONNECTIONS = 6
+MAX_CONNECTIONS = 20
 """The server's limit of connections in these tests."""
+CROWDED = int(CROWDED_SHARE * MAX_CONNECTIONS)
+"""Number of connections from which on a new one replaces an idle one."""
 
 BEGUN = b"GET /health/live HTTP/1.1\r\nhost: chat.test\r\n"
 
 
 class WatchedHttp(BoundedHttp):
-    """Reports the end of a connection to the test."""
+    """Reports the connections of the server, and the end of one, to the test."""
 
     lost: ClassVar[asyncio.Event]
+    of_server: ClassVar[set[object]]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        """Note the server's connections."""
+        super().connection_made(transport)
+        WatchedHttp.of_server = cast("set[object]", self.connections)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Set the event."""
@@ -50,12 +59,21 @@ async def port() -> AsyncIterator[int]:
     await server.shutdown()
 
 
+async def until_closed(reader: asyncio.StreamReader) -> bytes:
+    """Everything that arrives until the server closes the connection, also if a byte that it did not read resets it."""
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := await reader.read(65_536):
+            received += piece
+    return received
+
+
 async def exchange(port: int, sent: bytes) -> bytes:
     """Send these bytes, and return everything until the server closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(sent)
     async with asyncio.timeout(5):
-        received = await reader.read()
+        received = await until_closed(reader)
     writer.close()
     return received
 
@@ -73,7 +91,7 @@ async def test_dripping_headers_are_given_up(port: int, monkeypatch: pytest.Monk
     monkeypatch.setattr(bounded_http, "HEADER_SECONDS", 0.1)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(BEGUN)
-    received = asyncio.create_task(reader.read())
+    received = asyncio.create_task(until_closed(reader))
     async with asyncio.timeout(5):
         while not received.done():
             writer.write(b"x-more: 1\r\n")
@@ -88,12 +106,24 @@ async def test_endless_headers_are_refused(port: int, more: bytes) -> None:
     assert (await exchange(port, BEGUN + more)).startswith(b"HTTP/1.1 431")
 
 
+async def test_connections_that_come_at_once_find_room(port: int) -> None:
+    """However many connections idle, a tenth of the limit stays free for those that come in the same moment."""
+    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3 * MAX_CONNECTIONS)]
+    _, writer = held[-1]
+    writer.write(BEGUN + b"\r\n")
+    async with asyncio.timeout(5):
+        await held[-1][0].readuntil(b"}")
+    assert len(WatchedHttp.of_server) <= CROWDED < MAX_CONNECTIONS
+    for _, writer in held:
+        writer.close()
+
+
 async def test_rest_of_a_body_is_given_up(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that goes on after its response, a byte now and then, does not keep the connection open."""
     monkeypatch.setattr(bounded_http, "HEADER_SECONDS", 0.1)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"POST /nowhere HTTP/1.1\r\nhost: chat.test\r\ncontent-length: 100000\r\n\r\n{")
-    received = asyncio.create_task(reader.read())
+    received = asyncio.create_task(until_closed(reader))
     async with asyncio.timeout(5):
         while not received.done():
             writer.write(b" ")
@@ -105,8 +135,8 @@ async def test_rest_of_a_body_is_given_up(port: int, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("sent", [b"", BEGUN, BEGUN + b"\r\n"], ids=["nothing", "half", "whole"])
 async def test_connections_without_a_request_make_room(port: int, sent: bytes) -> None:
-    """Connections that wait or idle keep nobody out: past the limit the one that idled longest is closed."""
-    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MAX_CONNECTIONS - 1)]
+    """Connections that wait or idle keep nobody out: near the limit the one that idled longest is closed."""
+    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(CROWDED - 1)]
     for reader, writer in held:
         writer.write(sent)
         if sent.endswith(b"\r\n\r\n"):
