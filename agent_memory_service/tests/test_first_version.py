@@ -108,6 +108,23 @@ def test_its_users_are_erased(service: Service, user: str) -> None:
     run(scenario())
 
 
+def test_a_list_that_it_left_to_sweep_is_swept_once_its_user_comes_back(service: Service) -> None:
+    """The list of eve is still a tombstone that names its pages."""
+
+    async def scenario() -> None:
+        epochs = cast(list[tuple[str, int]], head(service, "sessions-of:eve")["was"])
+        pages = [f"sessions-of:eve:{epoch}:{number}" for epoch, count in epochs for number in range(count)]
+        assert pages
+        for key in pages:
+            service.dapr.seed(key, {"history": []})
+        await service.memory.start()
+        assert (await service.append("e-more", "t", "x", user="eve")).status_code == 201
+        await asyncio.sleep(HOURS_SECONDS)
+        assert not set(pages) & service.dapr.values().keys()
+
+    run(scenario())
+
+
 def test_its_tombstones_expire_no_more_once_they_are_revived(service: Service) -> None:
     """It gave tombstones of profiles and lists a day to live. What is written over them lives on."""
 
