@@ -71,6 +71,7 @@ class Reply:
     """A reply of the model: text, a refusal, or the call of a tool with its raw arguments."""
 
     text: str = ""
+    cut: str = ""
     refusal: bool = False
     tool: str = ""
     arguments: str = "{}"
@@ -78,7 +79,7 @@ class Reply:
     @property
     def finish_reason(self) -> str:
         """The API's `finish_reason`."""
-        return "tool_calls" if self.tool else "stop"
+        return "tool_calls" if self.tool else self.cut or "stop"
 
     @property
     def pieces(self) -> list[str]:
@@ -111,6 +112,8 @@ def reply_to(request: ChatRequest, script: str = "") -> Reply:
     after_tool = request["messages"][-1]["role"] == "tool"
     if script == "refusal":
         return Reply(text="I cannot help with that.", refusal=True)
+    if script in ("length", "content-filter"):
+        return Reply(text="The first part", cut=script.replace("-", "_"))
     if script == "endless-tools":
         return Reply(tool=TIME_TOOL)
     if script == "bad-tool-arguments" and not after_tool:

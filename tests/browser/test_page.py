@@ -137,6 +137,34 @@ async def test_a_refusal_is_a_reply(chat: ChatPage) -> None:
     await expect(chat.reply).to_have_text("I cannot help with that.")
 
 
+@pytest.mark.parametrize(
+    ("script", "said"), [("length", "The model reached its limit"), ("content-filter", "cut this reply off")]
+)
+async def test_a_reply_that_the_model_cut_says_so(chat: ChatPage, script: str, said: str) -> None:
+    """Nobody takes the first part for the whole reply."""
+    await chat.enter(script)
+    await chat.ask(f"script:{script}")
+    await expect(chat.reply).to_have_text("The first part")
+    await expect(chat.last.locator(".notice")).to_contain_text(said)
+
+
+async def test_back_returns_to_the_session_before(chat: ChatPage) -> None:
+    """The browser's Back and Forward go through the sessions that were opened."""
+    await chat.enter("wanderer")
+    for text in ("First one", "Second one"):
+        await chat.button("New session").click()
+        await chat.ask(text)
+    listed = chat.tab.locator("#session-list li span")
+    for number, text in ((1, "First one"), (0, "Second one")):
+        await listed.nth(number).click()
+        await expect(chat.messages.first).to_contain_text(text)
+    await chat.tab.go_back()
+    await expect(chat.messages.first).to_contain_text("First one")
+    await expect(chat.tab.locator("[aria-current=true]")).to_contain_text("First one")
+    await chat.tab.go_forward()
+    await expect(chat.messages.first).to_contain_text("Second one")
+
+
 async def test_sessions_are_listed_opened_and_deleted(chat: ChatPage) -> None:
     """Sessions are named by their first words, the newest first; deleting one asks first."""
     await chat.enter("lister")
@@ -211,6 +239,15 @@ async def test_shift_enter_begins_a_line_and_blank_text_is_not_sent(chat: ChatPa
     await chat.text.press("Enter")
     await expect(chat.messages.first.locator(".body")).to_have_text("one\ntwo")
     await chat.until_idle()
+
+
+async def test_enter_of_an_input_method_is_not_a_send(chat: ChatPage) -> None:
+    """Who writes Japanese ends a word with Enter: that sends nothing."""
+    await chat.enter("composer")
+    await chat.text.fill("nihon")
+    await chat.text.dispatch_event("keydown", {"key": "Enter", "isComposing": True})
+    await expect(chat.text).to_have_value("nihon")
+    await expect(chat.messages).to_have_count(0)
 
 
 async def test_one_may_become_somebody_else(chat: ChatPage) -> None:

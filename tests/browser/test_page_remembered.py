@@ -57,6 +57,21 @@ async def test_facts_are_added_changed_and_removed_one_by_one(chat: ChatPage) ->
     await expect(panel.get_by_label("Fact: Likes green tea", exact=True)).to_have_value("Likes green tea")
 
 
+async def test_a_double_click_changes_once(chat: ChatPage) -> None:
+    """A button does not begin again while its request is on its way, and keeps its focus."""
+    await chat.enter("doubler")
+    panel = await opened(chat)
+    await panel.get_by_label("New fact").fill("Likes tea")
+    await panel.get_by_role("button", name="Add fact").click()
+    await chat.notice("The fact is added")
+    sent: list[str] = []
+    chat.tab.on("request", lambda request: sent.append(request.method))
+    await panel.get_by_label("Fact: Likes tea", exact=True).fill("Likes green tea")
+    await panel.get_by_role("button", name="Change fact: Likes tea").dblclick()
+    await chat.notice("The fact is changed")
+    assert sent.count("PATCH") == 1
+
+
 async def test_the_summary_can_be_corrected_and_removed(chat: ChatPage, served: System) -> None:
     """The corrected text is there after a reload. A removed one is gone for the model, and the messages stay."""
     await chat.enter("summarized")
