@@ -55,7 +55,7 @@ class Checkout:
     def start_in_terminal(self, *command: str) -> int:
         """Start a command in a new terminal. Returns the terminal's other side: closing it closes the terminal."""
         ours, theirs = os.openpty()
-        self.running = self._popen(command, theirs, theirs, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        self.running = self._popen(command, theirs, theirs, preexec_fn=_begin_in_terminal)
         os.close(theirs)
         return ours
 
@@ -111,3 +111,9 @@ def busy_ports() -> list[int]:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 busy.append(port)
     return busy
+
+
+def _begin_in_terminal() -> None:
+    """Take the terminal, and SIGHUP as a shell's child has it: tests that `nohup` started ignore that signal."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
