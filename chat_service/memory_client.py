@@ -191,16 +191,14 @@ class MemoryClient:
     async def _get(self, path: str) -> httpx.Response:
         return await self._checked(self._http.get(path))
 
-    async def _checked(
-        self, call: Awaitable[httpx.Response], limit_seconds: float = CALL_TIMEOUT_SECONDS
-    ) -> httpx.Response:
+    async def _checked(self, call: Awaitable[httpx.Response], limit_seconds: float | None = None) -> httpx.Response:
         """The successful response of a call. Only this function translates the failures of a call.
 
         The names of httpx's exceptions say nothing about whether the call was executed: `ConnectTimeout` stands for a
         connection that was not made and also for a request that was sent and got no response.
         """
         try:
-            async with asyncio.timeout(limit_seconds):
+            async with asyncio.timeout(limit_seconds or CALL_TIMEOUT_SECONDS):
                 response = await call
         except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             was_never_sent = isinstance(error.__cause__, aiohttp.ClientConnectorError)

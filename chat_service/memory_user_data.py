@@ -9,7 +9,7 @@ import httpx
 
 from errors import MemoryFailure
 from http_clients import UNBOUNDED
-from memory_client import CALL_TIMEOUT_SECONDS, MemoryClient, parsed, quoted
+from memory_client import MemoryClient, parsed, quoted
 from memory_models import Fact, FactList, Profile, SessionList, Summary
 
 ERASE_TIMEOUT_SECONDS = 50.0
@@ -92,7 +92,7 @@ class UserDataClient(MemoryClient):
         return response
 
     async def _send(
-        self, method: str, path: str, body: object = None, limit_seconds: float = CALL_TIMEOUT_SECONDS
+        self, method: str, path: str, body: object = None, limit_seconds: float | None = None
     ) -> httpx.Response:
         call = self._http.request(method, path, json=body)
         return await self._checked(call, limit_seconds)

@@ -138,6 +138,7 @@ def test_lifespan_starts_and_stops(settings: Settings) -> None:
         assert client.get("/health/live").json() == {"status": "ok"}
 
 
+@pytest.mark.slow
 def test_bad_setting_is_reported_in_one_line(tmp_path: Path) -> None:
     """A bad setting stops the service with one clear line and no stack trace."""
     run = subprocess.run(

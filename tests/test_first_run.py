@@ -110,6 +110,7 @@ def printing(memory: Health, chat: Health) -> Iterator[tuple[list[App], list[str
             thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("late", ["agent_memory_service", "chat_service"])
 def test_ready_is_printed_when_both_services_are_ready(late: str) -> None:
     """While one of them is not ready nothing is printed; then the addresses are."""
@@ -248,6 +249,7 @@ def test_a_command_that_cannot_be_started_is_one_line(checkout: Checkout) -> Non
     assert "run rm -r .venv, then make setup" in run.stdout.splitlines()[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("milliseconds", [150, 200, 300, 400])
 def test_ctrl_c_at_the_start_prints_no_stack_trace(checkout: Checkout, milliseconds: int) -> None:
     """Once Python itself has started: nothing is left, and nothing is printed that looks like a fault."""

@@ -21,6 +21,8 @@ from tests.service_under_test import Service
 from tests.sized_sidecar import SizedSidecar, seed_list, seed_session
 from tests.workload import SETTINGS
 
+pytestmark = pytest.mark.slow
+
 MIB = 1024 * 1024
 LONG, SHORT = 119_000, 100
 """Bytes of a long and of a short message: 12 of either make a page of 1.4 MB, or of 2 KB."""

@@ -306,6 +306,7 @@ def test_a_list_stays_cheap_after_many_deletions(service: Service) -> None:
     run(scenario())
 
 
+@pytest.mark.slow
 def test_a_reader_that_meets_dead_entries_removes_them(service: Service) -> None:
     """Another process deleted the sessions. The first list removes most of them, and the next is cheap."""
 

@@ -169,6 +169,7 @@ async def test_websockets_are_not_spoken(port: int, sent: bytes) -> None:
     writer.close()
 
 
+@pytest.mark.slow
 async def test_other_requests_are_served(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that is slow but in time is served, also the second of a connection, and idle time does not count."""
     monkeypatch.setattr(bounded_http, "HEADER_SECONDS", 0.5)
@@ -183,6 +184,7 @@ async def test_other_requests_are_served(port: int, monkeypatch: pytest.MonkeyPa
     writer.close()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux drops such connections")
 async def test_connection_that_takes_nothing_is_dropped(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that asks and never reads loses its connection, also if the response has ended long since."""

@@ -279,6 +279,7 @@ def test_an_endpoint_without_the_extra_is_reported(
     assert [record.message for record in caplog.records] == [INSTALL_HINT]
 
 
+@pytest.mark.slow
 async def test_an_endpoint_with_the_extra_turns_it_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spans are sent to it, also those that are left when the service stops."""
     sent: list[str] = []
