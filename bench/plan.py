@@ -26,8 +26,8 @@ FULL = Plan(
     part_rounds=60,
     long_session=100_000,
     identity_rounds=600,
-    cpu_rounds=7,
-    cpu_turns=320,
+    cpu_rounds=5,
+    cpu_turns=192,
 )
 QUICK = Plan(
     turns=8,
