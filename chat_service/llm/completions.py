@@ -30,8 +30,8 @@ def read_completion(body: bytes) -> tuple[bytes, str | None]:
     if not all(isinstance(choice, dict) and isinstance(choice.get("message"), dict) for choice in choices):
         raise NotAChatCompletion("a choice without a message")
     reason = next((_finish_reason(choice) for choice in _first_choice(completion)), None)
-    if may_hold_surrogates(text):
-        text = json.dumps(all_well_formed(completion))
+    if may_hold_surrogates(text) or not _has_readable_usage(completion):
+        text = json.dumps(all_well_formed(_without_bad_usage(completion)))
     return text.encode(), reason
 
 
@@ -58,14 +58,15 @@ class CompletionStream:
             return END_MARKER
         if event.name == "error":
             return _FAILURE
-        chunk = _read(event.data)
+        received = _read(event.data)
+        chunk = _without_bad_usage(received)
         for choice in _first_choice(chunk):
             reason = _finish_reason(choice)
             if reason is not None or _has_content(choice):
                 self.finish = reason
         if may_hold_surrogates(event.data) or any(text.is_waiting for text in self._texts.values()):
             return json.dumps(all_well_formed(self._joined(chunk)))
-        return event.data
+        return event.data if chunk is received else json.dumps(chunk)
 
     def _joined(self, chunk: dict[str, Json]) -> dict[str, Json]:
         """The chunk with its texts continued from the chunks before."""
@@ -109,6 +110,22 @@ def _read(text: str) -> dict[str, Json]:
     if not isinstance(value, dict):
         raise NotAChatCompletion("not a JSON object")
     return value
+
+
+def _has_readable_usage(completion: dict[str, Json]) -> bool:
+    """Whether the SDK can read the counts of tokens. It fails the whole reply if not."""
+    usage = completion.get("usage")
+    if not isinstance(usage, dict):
+        return usage is None
+    counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens")]
+    details = [usage.get(name) for name in ("prompt_tokens_details", "completion_tokens_details")]
+    return all(isinstance(it, int | None) for it in counts) and all(isinstance(it, dict | None) for it in details)
+
+
+def _without_bad_usage(completion: dict[str, Json]) -> dict[str, Json]:
+    if _has_readable_usage(completion):
+        return completion
+    return {name: value for name, value in completion.items() if name != "usage"}
 
 
 def _first_choice(completion: dict[str, Json]) -> Iterator[dict[str, Json]]:

@@ -39,6 +39,23 @@ def kept_reply(memory: ScriptedMemory) -> str | None:
     return memory.sessions["s1"].entries[-1]["content"]
 
 
+@pytest.mark.parametrize("usage", ["many", [], {"prompt_tokens": 1.5}, {"prompt_tokens_details": 7}])
+async def test_counts_that_cannot_be_read_fail_no_reply(
+    client: httpx.AsyncClient, model: ScriptedModel, usage: object
+) -> None:
+    """The text is whole, so the reply is."""
+    whole = json.loads(completion({"role": "assistant", "content": "Hi"}, "stop").content) | {"usage": usage}
+    end = json.dumps(
+        {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [], "usage": usage}
+    )
+    model.respond_with(
+        httpx2.Response(200, json=whole), events([piece("Hi"), piece("", "stop"), f"data: {end}\n\n".encode(), DONE])
+    )
+    assert (await client.post("/chat/", json=HELLO)).json()["reply"] == "Hi"
+    found = await streamed_turn(client)
+    assert (found[-1][0], found[-1][1]["reply"]) == ("done", "Hi")
+
+
 @pytest.mark.parametrize(
     ("pieces", "reply"),
     [
