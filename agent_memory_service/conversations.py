@@ -189,8 +189,7 @@ class Conversations:
             self._check_not_deleted(session_id, head)
             if head is None:
                 raise SessionUnknown
-            if user_id is not None:
-                _check_owner(head, user_id, owner_required)
+            _check_owner(head, user_id, owner_required)
             if head.fields.get("summary") == summary and head.epoch == offer.epoch:
                 return None
             _check_summary(head, offer)
@@ -212,7 +211,7 @@ class Conversations:
             await self._delete(session_id, user_id, owner_required)
         except StoreRefusesWrites:
             key = session_key(session_id)
-            await self._sweeper.free_space(key, lambda head: _is_allowed(head, user_id, owner_required))
+            await self._sweeper.free_space(key, lambda head: _is_owner(head, user_id, owner_required))
             await self._delete(session_id, user_id, owner_required)
 
     async def _delete(self, session_id: str, user_id: str | None, owner_required: bool) -> None:
@@ -221,8 +220,7 @@ class Conversations:
         fields: Document = {}
 
         async def decide(head: Head | None) -> Write | None:
-            if user_id is not None:
-                _check_owner(head, user_id, owner_required)
+            _check_owner(head, user_id, owner_required)
             fields.update(head.fields if head else {})
             await retirement.plan(head)
             # Also over a tombstone: the TTL of an attempt without a response may be missing.
@@ -242,8 +240,7 @@ class Conversations:
         owner_required: bool = False,
     ) -> Slice | SliceStream | None:
         def checked_span(head: Head) -> tuple[int, int]:
-            if user_id is not None:
-                _check_owner(head, user_id, owner_required)
+            _check_owner(head, user_id, owner_required)
             return span(head)
 
         part = await self._log.open(session_key(session_id), checked_span, turn_id)
@@ -257,20 +254,17 @@ class Conversations:
             raise SessionDeleted
 
 
-def _check_owner(head: Head | None, user_id: str, owner_required: bool = False) -> None:
-    """Raise NotOwner. A session without an owner may be anybody's, unless an owner is required."""
-    owner = head.fields.get("owner", None if owner_required else user_id) if head else user_id
-    if owner != user_id:
+def _check_owner(head: Head | None, user_id: str | None, owner_required: bool = False) -> None:
+    """Raise NotOwner, unless the caller names no user."""
+    if not _is_owner(head, user_id, owner_required):
         raise NotOwner
 
 
-def _is_allowed(head: Head, user_id: str | None, owner_required: bool) -> bool:
-    try:
-        if user_id is not None:
-            _check_owner(head, user_id, owner_required)
-    except NotOwner:
-        return False
-    return True
+def _is_owner(head: Head | None, user_id: str | None, owner_required: bool) -> bool:
+    """A session without an owner may be anybody's, unless an owner is required. A new one is its first user's."""
+    if head is None or user_id is None:
+        return True
+    return head.fields.get("owner", None if owner_required else user_id) == user_id
 
 
 def _check_summary(head: Head, offer: SummaryOffer) -> None:
