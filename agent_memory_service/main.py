@@ -9,6 +9,7 @@ In this folder, beside a sidecar on port 3501:
 The tutorial's tests patch four functions of this module. The routes look them up at each call, so a patch takes effect.
 """
 
+import gc
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -193,3 +194,4 @@ def create_app(settings: Settings, *, sidecar_transport: SidecarTransport | None
 
 configure_logging()
 app = create_app(load_settings())
+gc.freeze()  # what is imported stays: the collector need not look through it again and again

@@ -7,6 +7,7 @@ In this folder, beside a sidecar on port 3500:
 `dapr.yaml` has the other options that it is started with.
 """
 
+import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -38,7 +39,6 @@ from health import Readiness
 from identity.authentication import Identity, open_identity
 from lifecycle import BackgroundTasks
 from logging_setup import configure_logging
-from memory_client import open_memory_http
 from memory_protection import warn_if_unprotected
 from memory_user_data import UserDataClient
 from metrics import Metrics
@@ -47,6 +47,7 @@ from page.rendering import MAX_RENDERINGS
 from setting_hints import setting_hints
 from settings import Settings, load_settings
 from shutdown_signals import on_stop_signal
+from sidecar_http import open_memory_http
 from slots import Slots
 from tracing import Tracing, open_tracing
 from turn.in_flight import RunningTurns
@@ -180,3 +181,4 @@ def _log_provider(provider: Provider) -> None:
 
 configure_logging()
 app = create_app(load_settings())
+gc.freeze()  # what is imported stays: the collector need not look through it again and again

@@ -1,7 +1,5 @@
 """Calls the memory service by its app id through this service's sidecar. Only this module and memory_user_data.py know
 that wire format.
-
-Dapr service invocation: https://docs.dapr.io/reference/api/service_invocation_api/
 """
 
 import asyncio
@@ -13,13 +11,10 @@ from urllib.parse import quote
 
 import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
 from opentelemetry.trace import SpanKind
 from pydantic import BaseModel
 
-import trace_context
 from errors import MemoryFailure, MemoryRejection
-from http_clients import BoundedResponses, no_cookies
 from memory_models import (
     AppendedTurn,
     CallerRule,
@@ -30,23 +25,13 @@ from memory_models import (
     Recollection,
     Summary,
 )
-from settings import Settings
 from sidecar_outage import SidecarOutage
 from tracing import traced
 
 CALL_TIMEOUT_SECONDS = 4.0
 """Time limit of one call, in seconds. The memory service reports a failing store within 3."""
-CONNECT_TIMEOUT_SECONDS = 1.0
-"""Time limit in seconds for a connection to the sidecar. It runs on the same machine."""
-MAX_CONNECTIONS = 256
-"""Largest number of connections to the sidecar. It is the number of calls that can run at once."""
-KEEPALIVE_SECONDS = 30.0
-"""Seconds until an idle connection is closed. Shorter than the sidecar's time, so that this side closes first."""
 PAGE_MESSAGES = 60
-"""Messages per page of history. Even the longest ones fit into MAX_RESPONSE_BYTES."""
-MAX_RESPONSE_BYTES = 8 * 1024 * 1024
-"""Longest response that is read, in bytes: twice what a session's end takes if each message is as long as memory keeps.
-"""
+"""Messages per page of history. Even the longest ones fit into sidecar_http.MAX_RESPONSE_BYTES."""
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -66,34 +51,6 @@ _TRANSIENT_REJECTIONS = frozenset({408, 425, 429})
 """
 _REFUSED_BEFORE_WRITING = frozenset({"overloaded", "store_refuses_writes", "store_unsuitable"})
 """Codes of the memory service's 5xx after which nothing was written. After any other the write may have been done."""
-
-
-def open_memory_http(settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
-    """The pooled HTTP client for the sidecar. It opens no socket before its first call.
-
-    `headers` are the same on every call; `_add_request_headers` adds those that differ between requests.
-    """
-    token = settings.dapr_api_token
-    return httpx.AsyncClient(
-        base_url=f"{settings.sidecar_url}/v1.0/invoke/{settings.memory_app_id}/method/",
-        headers={} if token is None else {"dapr-api-token": token.get_secret_value()},
-        event_hooks={"request": [_add_request_headers]},
-        # No read timeout here: aiohttp's could expire on an idle pooled connection after a large response and fail the
-        # next call. Each call has its own time limit instead.
-        timeout=httpx.Timeout(CALL_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS, read=None),
-        transport=BoundedResponses(transport or _pooled_transport(), MAX_RESPONSE_BYTES),
-        cookies=no_cookies(),
-        trust_env=False,
-    )
-
-
-async def _add_request_headers(request: httpx.Request) -> None:
-    request.headers.update(trace_context.headers())
-
-
-def _pooled_transport() -> httpx.AsyncBaseTransport:
-    limits = httpx.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=KEEPALIVE_SECONDS)
-    return AiohttpTransport(trust_env=False, limits=limits)
 
 
 class MemoryClient:

@@ -100,7 +100,7 @@ CHAT = Part(
     ),
     wire=names(
         "agent.provider bounded_http callbacks http_clients identity.authentication identity.issuer_documents"
-        " llm.client llm.connections llm.transport main memory_client memory_user_data"
+        " llm.client llm.connections llm.transport main memory_client memory_user_data sidecar_http"
     ),
     without=names("tests"),
 )

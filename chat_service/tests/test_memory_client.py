@@ -10,10 +10,11 @@ import pytest
 from pydantic import SecretStr
 
 from errors import MemoryFailure, MemoryRejection
-from memory_client import MAX_RESPONSE_BYTES, PAGE_MESSAGES, MemoryClient, open_memory_http
+from memory_client import PAGE_MESSAGES, MemoryClient
 from memory_models import NO_SUMMARY, ConversationEntry, Summary
 from models import Id
 from settings import Settings
+from sidecar_http import MAX_RESPONSE_BYTES, open_memory_http
 from tests.scripted_memory import ScriptedMemory, refusal
 from turn.saving import MAX_ENTRY_BYTES
 

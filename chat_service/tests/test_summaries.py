@@ -140,7 +140,7 @@ async def test_session_that_changes_between_the_reads_loses_nothing(
     client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel, later: str
 ) -> None:
     """Turns saved while the history is read change nothing; a session that was replaced is not summarized."""
-    fill(memory, 50)
+    fill(memory, 100)
 
     async def newest() -> httpx.Response:
         response = await memory.handle(memory.calls("history")[-1])
@@ -149,18 +149,46 @@ async def test_session_that_changes_between_the_reads_loses_nothing(
             memory.sessions["s1"].epoch = "e2"
         return response
 
+    memory.respond_next("history", newest)
+    await client.post("/chat/", json=HELLO)
+    await memory.until(lambda: len(memory.calls("history")) >= 2)  # the newest, those before
+    await background_ended()
+    read = [read_summary_task(str(asked.messages[1]["content"])) for asked in model.requests[1:]]
+    summarized = [f"m{number}" for number in range(100)] if later == "appended" else []
+    assert [it.content for task in read if task for it in task.messages] == summarized
+    assert (memory.sessions["s1"].summary or {}).get("through") == (100 if summarized else None)
+
+
+async def test_summary_of_what_the_turn_has_read_is_written_without_a_read(
+    client: httpx.AsyncClient, memory: ScriptedMemory
+) -> None:
+    """If no other turn came between, the turn's own read has all that the summary needs."""
+    fill(memory, 14)
+    await client.post("/chat/", json=HELLO)
+    await background_ended()
+    assert (memory.sessions["s1"].summary or {})["through"] == 14
+    assert memory.calls("history") == []
+
+
+async def test_turn_recorded_between_read_and_append_is_summarized(
+    client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel
+) -> None:
+    """A turn that another request records meanwhile is in the summary too, at its place."""
+    fill(memory, 30)
+    memory.sessions["s1"].summary = {"text": "Before.", "through": 14}
+
     async def append() -> httpx.Response:
-        memory.respond_next("history", newest)
+        memory.remember("s1", "alice", ("user", "other"), ("assistant", "other"))
         return await memory.handle(memory.calls("append")[-1])
 
     memory.respond_next("append", append)
     await client.post("/chat/", json=HELLO)
-    await memory.until(lambda: len(memory.calls("history")) >= 3)  # the newest twice, those before
     await background_ended()
-    read = [read_summary_task(str(asked.messages[1]["content"])) for asked in model.requests[1:]]
-    summarized = [f"m{number}" for number in range(50)] if later == "appended" else []
-    assert [it.content for task in read if task for it in task.messages] == summarized
-    assert (memory.sessions["s1"].summary or {}).get("through") == (50 if summarized else None)
+    read = read_summary_task(str(model.requests[1].messages[1]["content"]))
+    assert read is not None
+    expected = [*(f"m{number}" for number in range(14, 30)), "other", "other"]
+    assert [it.content for it in read.messages] == expected
+    assert (memory.sessions["s1"].summary or {})["through"] == 32
 
 
 async def test_turns_do_not_wait_and_one_task_runs_at_a_time(

@@ -1,9 +1,9 @@
 """The memory of a turn whose tools are not called."""
 
 from agent.user_memory import UserMemory
-from memory_client import open_memory_http
 from memory_user_data import UserDataClient
 from settings import Settings
+from sidecar_http import open_memory_http
 
 
 def unused_memory() -> UserMemory:

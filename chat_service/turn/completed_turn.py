@@ -25,8 +25,17 @@ class CompletedTurn:
         if before is None:
             return None
         return Conversation(
-            history=[*before.history, *self.entries],
+            history=[*before.history, *(it.model_copy(update={"turn_id": recorded.turn_id}) for it in self.entries)],
             total=recorded.total,
             epoch=recorded.epoch,
             summary=before.summary,
+        )
+
+    def is_next_after_read(self, recorded: AppendedTurn) -> bool:
+        """Whether no other turn was recorded between the read of the session and this one."""
+        before = self.memory.conversation
+        return (
+            before is not None
+            and before.epoch == recorded.epoch
+            and before.length + len(self.entries) == recorded.total
         )

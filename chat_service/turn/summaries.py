@@ -53,6 +53,8 @@ class _Job:
     """The window that the summary has to relieve, in characters."""
     is_forced: bool
     is_wanted_again: bool = False
+    newest: Conversation | None = None
+    """The session's newest messages, if they are known without a read. Jobs that wait for a slot do not keep them."""
 
 
 class Summaries:
@@ -85,7 +87,10 @@ class Summaries:
         if turn.is_context_reduced:
             self.relieve(request.session_id, request.user_id, self._budget_chars // 2)
         elif conversation is None or is_due(conversation, self._budget_chars):
-            self._start(_Job(request.session_id, request.user_id, self._budget_chars, is_forced=False))
+            job = _Job(request.session_id, request.user_id, self._budget_chars, is_forced=False)
+            if turn.is_next_after_read(recorded) and not self._slots.locked():
+                job.newest = conversation
+            self._start(job)
 
     def relieve(self, session_id: str, user_id: str, window_chars: int) -> None:
         """Start a summary although none is due: the model refuses the session's window as too long."""
@@ -140,7 +145,8 @@ class Summaries:
 
     @traced("summary")
     async def _summarize(self, job: _Job) -> None:
-        newest = await self._memory.recent(job.session_id, job.user_id, WINDOW_MESSAGES)
+        newest = job.newest or await self._memory.recent(job.session_id, job.user_id, WINDOW_MESSAGES)
+        job.newest = None
         if newest.epoch is None or not (job.is_forced or is_due(newest, self._budget_chars)):
             return
         stored = newest.summary or NO_SUMMARY
