@@ -7,11 +7,10 @@ import httpx2
 from agents import Model
 
 from agent.offline_model import OFFLINE, OfflineModel
-from http_clients import no_cookies
 from llm.chat_model import ChatModel
 from llm.client import ModelClient
 from llm.connections import endpoint_transport
-from llm.transport import CONNECT_TIMEOUT_SECONDS, ModelTransport
+from llm.transport import ModelTransport
 from settings import GEMINI_BASE_URL, OPENAI_BASE_URL, Settings
 
 NO_KEY = "none"
@@ -44,20 +43,14 @@ def choose_provider(settings: Settings, transport: httpx2.AsyncBaseTransport | N
         return Provider(OfflineModel(), OfflineModel(), OFFLINE, "this process", _close_nothing)
     base_url, key = endpoint
     clients = [
-        httpx2.AsyncClient(
-            transport=ModelTransport(transport or endpoint_transport(base_url)),
-            timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT_SECONDS),  # turns and summaries have limits as a whole
-            cookies=no_cookies(),
-        )
+        ModelClient(base_url=base_url, api_key=key, transport=ModelTransport(transport or endpoint_transport(base_url)))
         for _ in ("turns", "summaries")
     ]
-    model, summary_model = (
-        ChatModel(settings.llm_model, ModelClient(base_url=base_url, api_key=key, http_client=http)) for http in clients
-    )
+    model, summary_model = (ChatModel(settings.llm_model, client) for client in clients)
 
     async def close() -> None:
-        for http in clients:
-            await http.aclose()
+        for client in clients:
+            await client.close()
 
     return Provider(model, summary_model, settings.llm_model, base_url, close)
 

@@ -1,52 +1,97 @@
-"""The openai client without its check of every message and tool, and without what it takes from the environment."""
+"""The openai client that the Agents SDK's model calls. It sends what it is given, and nothing of the environment."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import httpx2
-from openai import AsyncOpenAI, Omit
+import openai
+from openai import AsyncOpenAI, AsyncStream, Omit
 from openai.resources.chat import AsyncChat
 from openai.resources.chat.completions import AsyncCompletions
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+from llm.json_values import UnreadableJson, read_json
+
+CONNECT_TIMEOUT_SECONDS = 5.0
+"""Time limit in seconds for a connection. A distant endpoint needs a second; TCP resends a lost packet within three.
+There is no other: turns and summaries have limits as a whole."""
+
+_EXTENSIONS = {"timeout": {"connect": CONNECT_TIMEOUT_SECONDS}}
+_NOT_IN_THE_BODY = frozenset({"extra_headers", "extra_query", "extra_body", "timeout"})
+"""Parameters of `create` that are no fields of the request."""
 
 
 class ModelClient(AsyncOpenAI):
-    """Sends messages and tools unchanged.
+    """Hands each request to the transport at once. Raises the openai client's errors.
 
-    The SDK compares each message and each tool with every type that it knows, to rename fields of other APIs. With a
-    window of 20 messages this takes longer than the rest of a turn. The SDK sends an extra body unchanged, so they go
-    there, with all other parameters of the model.
-
-    The SDK also takes an organization, a project and headers from OPENAI_ORG_ID, OPENAI_PROJECT_ID and
-    OPENAI_CUSTOM_HEADERS. They were set for another program and endpoint, so they are dropped.
+    The client's own way compares each message and each tool with every type that it knows, to rename fields of other
+    APIs, and puts together what it takes from the environment, which was set for another program. With a window of 20
+    messages this takes longer than the rest of a turn (docs/benchmarks.md).
     """
 
-    def __init__(self, *, base_url: str, api_key: str, http_client: httpx2.AsyncClient) -> None:
-        super().__init__(base_url=base_url, api_key=api_key, max_retries=0, http_client=http_client)
-        self.organization = None
-        self.project = None
-        self.admin_api_key = None
-        self.webhook_secret = None
-        self._custom_headers = {}
+    def __init__(self, *, base_url: str, api_key: str, transport: httpx2.AsyncBaseTransport) -> None:
+        """The transport makes the connections and checks the responses."""
+        http = httpx2.AsyncClient(transport=transport, trust_env=False)
+        super().__init__(base_url=base_url, api_key=api_key, max_retries=0, http_client=http)
+        self._transport = transport
+        self._url = httpx2.URL(f"{base_url.rstrip('/')}/chat/completions")
+        self._fixed_headers = {
+            "authorization": f"Bearer {api_key}",
+            "content-type": "application/json",
+            "accept": "application/json",
+            "accept-encoding": "gzip, deflate",
+        }
 
     @property
     def chat(self) -> AsyncChat:
         """The chat resources."""
         return _Chat(self)
 
+    async def request_completion(self, body: Mapping[str, object], headers: Mapping[str, str]) -> httpx2.Response:
+        """The endpoint's successful response. Raises openai.APIError."""
+        content = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        sent = {**self._fixed_headers, **headers}
+        request = httpx2.Request("POST", self._url, headers=sent, content=content, extensions=_EXTENSIONS)
+        try:
+            response = await self._transport.handle_async_request(request)
+        except httpx2.TimeoutException as error:
+            raise openai.APITimeoutError(request) from error
+        except httpx2.HTTPError as error:
+            raise openai.APIConnectionError(request=request) from error
+        response.request = request
+        if not response.is_success:
+            raise _status_error(response)
+        return response
+
 
 class _Chat(AsyncChat):
+    _client: ModelClient
+
     @property
     def completions(self) -> AsyncCompletions:
         return _Completions(self._client)
 
 
 class _Completions(AsyncCompletions):
+    _client: ModelClient
+
     async def create(self, **params: Any) -> Any:  # the SDK defines the parameters and the two return types
-        """Request a completion; what the request says goes into the body unchanged."""
+        """Request a completion. What the request says goes into the body unchanged."""
         given = {name: value for name, value in params.items() if not isinstance(value, Omit)}
-        seen = {name: given.pop(name) for name in _READ_BY_THE_SDK & given.keys()}
-        body = {**given, **(seen.pop("extra_body", None) or {})}
-        return await super().create(messages=(), extra_body=body, **seen)
+        body = {name: value for name, value in given.items() if name not in _NOT_IN_THE_BODY}
+        body |= given.get("extra_body") or {}
+        response = await self._client.request_completion(body, given.get("extra_headers") or {})
+        if body.get("stream"):
+            return AsyncStream(cast_to=ChatCompletionChunk, response=response, client=self._client)
+        return ChatCompletion.model_construct(**json.loads(response.content))
 
 
-_READ_BY_THE_SDK = {"model", "stream", "extra_body", "extra_headers", "extra_query", "timeout"}
-"""Parameters that the SDK itself needs. All others are the endpoint's."""
+def _status_error(response: httpx2.Response) -> openai.APIStatusError:
+    """The error that the endpoint's status and body stand for."""
+    try:
+        body = read_json(response.content)
+    except UnreadableJson:
+        return openai.APIStatusError(response.text, response=response, body=response.text)
+    error = body.get("error", body) if isinstance(body, dict) else body
+    return openai.APIStatusError(f"status {response.status_code}", response=response, body=error)

@@ -1,6 +1,6 @@
 """What every response of the model's endpoint goes through: failed requests are retried, only completions accepted.
 
-This is the only layer that retries: the openai client above it is configured to make no retries.
+This is the only layer that retries.
 """
 
 import asyncio
@@ -20,8 +20,6 @@ FIRST_PAUSE_SECONDS = 0.25
 """Pause in seconds before the first retry; it doubles for each further retry. Short, because a user is waiting."""
 LONGEST_PAUSE_SECONDS = 2.0
 """Longest Retry-After in seconds that the transport waits for. For a longer one the client gets the error at once."""
-CONNECT_TIMEOUT_SECONDS = 5.0
-"""Time limit in seconds for a connection. A distant endpoint needs a second; TCP resends a lost packet within three."""
 AFTER_FINISH_SECONDS = 2.0
 """Longest wait in seconds for more of a stream whose reply is whole. The end marker follows at once, if at all."""
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
@@ -32,7 +30,7 @@ MAX_ERROR_BYTES = 64 * 1024
 
 _TRANSIENT = frozenset({429, 500, 502, 503, 529})
 _STREAM_REQUESTED = b'"stream":true'
-"""As the openai client writes it. Inside a message the quotes are escaped, so a message cannot match."""
+"""As the client above writes it. Inside a message the quotes are escaped, so a message cannot match."""
 _BODY_HEADERS = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 """Headers that describe how a body was sent. They do not hold for the body that replaces it."""
 
