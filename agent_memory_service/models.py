@@ -322,15 +322,23 @@ class RecordedTurn(BaseModel):
 
 
 class AppendedTurn(RecordedTurn):
-    """The response to an append; `total` is the number of messages in the session."""
+    """The response to an append; `total` is the number of messages in the session, `summarized` how many of them its
+    summary covers."""
 
     model_config = _example(
-        session_id="session-1", turn_id="turn-1", seq=0, entries=TURN_MESSAGES, epoch="5f9f100590d41515", total=2
+        session_id="session-1",
+        turn_id="turn-1",
+        seq=0,
+        entries=TURN_MESSAGES,
+        epoch="5f9f100590d41515",
+        total=2,
+        summarized=0,
     )
 
     session_id: str
     epoch: str
     total: int
+    summarized: int
 
 
 def _not_guessed(value: object) -> object:

@@ -82,10 +82,14 @@ class RecordedTurn(BaseModel):
 
 
 class AppendedTurn(RecordedTurn):
-    """The memory service's response to an append."""
+    """The memory service's response to an append.
+
+    `summarized` is how many of the session's messages its summary covers; None if the memory service is older.
+    """
 
     total: int
     epoch: str | None = None
+    summarized: int | None = None
 
 
 class Conversation(BaseModel):

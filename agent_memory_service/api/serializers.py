@@ -97,6 +97,7 @@ def recorded_turn(turn_id: str, turn: Slice) -> RecordedTurn:
 def appended_turn(session_id: str, turn_id: str, appended: Appended) -> AppendedTurn:
     """The response to an append."""
     turn = appended.recorded
+    covering = summary(turn.head)
     return AppendedTurn(
         session_id=session_id,
         turn_id=turn_id,
@@ -104,6 +105,7 @@ def appended_turn(session_id: str, turn_id: str, appended: Appended) -> Appended
         entries=messages(turn.entries),
         epoch=turn.head.epoch,
         total=turn.head.total,
+        summarized=covering.through if covering else 0,
     )
 
 

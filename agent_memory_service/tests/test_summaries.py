@@ -70,3 +70,16 @@ def test_a_summary_that_names_none_before_it_is_not_compared(service: Service) -
             assert (await put(service, epoch, summary)).json() == summary
 
     run(scenario())
+
+
+def test_an_append_says_how_far_the_summary_is(service: Service) -> None:
+    """`summarized` is 0 without a summary, else what it covers by now, also for a repeated append."""
+
+    async def scenario() -> None:
+        assert (await service.append("s", "t1", "asked", "answered")).json()["summarized"] == 0
+        epoch = await begun(service)
+        await put(service, epoch, STORED)
+        for turn in ("t3", "t1"):
+            assert (await service.append("s", turn, "asked", "answered")).json()["summarized"] == 2
+
+    run(scenario())

@@ -268,7 +268,9 @@ class ScriptedMemory:
         if recorded is None:
             session.entries += [{**json.loads(json.dumps(it)), "turn_id": body["turn_id"]} for it in body["entries"]]
             recorded = self._recorded(session, body["turn_id"]) or {}
-        response = {**recorded, "session_id": name, "total": len(session.entries), "epoch": session.epoch}
+        summarized = (session.summary or {}).get("through", 0)
+        state = {"total": len(session.entries), "epoch": session.epoch, "summarized": summarized}
+        response = {**recorded, "session_id": name, **state}
         return httpx.Response(200 if headers else 201, json=response, headers=headers)
 
     def _put_summary(self, name: str, user_id: str | None, body: dict[str, Any]) -> httpx.Response:

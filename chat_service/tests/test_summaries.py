@@ -58,6 +58,12 @@ def test_due_before_the_budget_is_full(length: int, due: bool) -> None:
     assert is_due(Conversation(history=said(2, length)), 1_000) is due
 
 
+def without(response: httpx.Response, field: str) -> httpx.Response:
+    """The response without a field that an older memory service does not send."""
+    body = {name: value for name, value in response.json().items() if name != field}
+    return httpx.Response(response.status_code, json=body)
+
+
 def pieces(entries: list[ConversationEntry], budget_chars: int) -> list[int]:
     """The number of messages in each piece of a summary of these messages."""
     lengths = []
@@ -189,6 +195,44 @@ async def test_turn_recorded_between_read_and_append_is_summarized(
     expected = [*(f"m{number}" for number in range(14, 30)), "other", "other"]
     assert [it.content for it in read.messages] == expected
     assert (memory.sessions["s1"].summary or {})["through"] == 32
+
+
+async def test_summary_stored_between_read_and_append_is_not_written_again(
+    client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel
+) -> None:
+    """The response to the append says how far the summary is by then."""
+    fill(memory, 14)
+
+    async def append() -> httpx.Response:
+        memory.sessions["s1"].summary = {"text": "By another replica.", "through": 10}
+        return await memory.handle(memory.calls("append")[-1])
+
+    memory.respond_next("append", append)
+    await client.post("/chat/", json=HELLO)
+    await background_ended()
+    assert len(model.requests) == 1
+    assert memory.calls("summary") == []
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_summary_stored_meanwhile_that_covers_too_little_is_continued(
+    client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel, known: bool
+) -> None:
+    """What the turn has read is out of date then, so it is read again, also for an older memory service."""
+    fill(memory, 18)
+
+    async def append() -> httpx.Response:
+        memory.sessions["s1"].summary = {"text": "By another replica.", "through": 2}
+        response = await memory.handle(memory.calls("append")[-1])
+        return response if known else without(response, "summarized")
+
+    memory.respond_next("append", append)
+    await client.post("/chat/", json=HELLO)
+    await background_ended()
+    read = read_summary_task(str(model.requests[1].messages[1]["content"]))
+    assert read is not None
+    assert (read.summary, read.messages[0].content) == ("By another replica.", "m2")
+    assert (memory.sessions["s1"].summary or {})["through"] == 18
 
 
 async def test_turns_do_not_wait_and_one_task_runs_at_a_time(

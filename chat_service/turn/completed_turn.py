@@ -32,10 +32,11 @@ class CompletedTurn:
         )
 
     def is_next_after_read(self, recorded: AppendedTurn) -> bool:
-        """Whether no other turn was recorded between the read of the session and this one."""
+        """Whether no other turn and no summary was recorded between the read of the session and this turn."""
         before = self.memory.conversation
         return (
             before is not None
             and before.epoch == recorded.epoch
+            and before.summarized == recorded.summarized
             and before.length + len(self.entries) == recorded.total
         )

@@ -86,7 +86,7 @@ class Summaries:
         request = turn.request
         if turn.is_context_reduced:
             self.relieve(request.session_id, request.user_id, self._budget_chars // 2)
-        elif conversation is None or is_due(conversation, self._budget_chars):
+        elif conversation is None or is_due(conversation, self._budget_chars, recorded.summarized):
             job = _Job(request.session_id, request.user_id, self._budget_chars, is_forced=False)
             if turn.is_next_after_read(recorded) and not self._slots.locked():
                 job.newest = conversation

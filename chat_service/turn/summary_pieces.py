@@ -11,9 +11,12 @@ CUT = " [...]"
 """Stands for the rest of a message that is too long for the model even alone."""
 
 
-def is_due(conversation: Conversation, budget_chars: int) -> bool:
-    """Whether the messages after the summary fill so much of the window that a new summary has to start."""
-    uncovered = conversation.length - conversation.summarized
+def is_due(conversation: Conversation, budget_chars: int, summarized: int | None = None) -> bool:
+    """Whether the messages after the summary fill so much of the window that a new summary has to start.
+
+    `summarized` is how many messages the summary covers, if that is known better than by the conversation.
+    """
+    uncovered = conversation.length - (conversation.summarized if summarized is None else summarized)
     if uncovered >= DUE_SHARE * WINDOW_MESSAGES:
         return True
     return uncovered > 0 and chars(conversation.history[-uncovered:]) >= DUE_SHARE * budget_chars
