@@ -133,7 +133,7 @@ class Conversations:
     ) -> Slice | None:
         """Return the newest `count` messages, given the head that was just read, and the recorded turn `turn_id`.
 
-        The head is kept for the append that follows, if the store gave its etag. Raises what `read_part` raises.
+        The head is kept for the append that follows, and also that there is none. Raises what `read_part` raises.
         """
         key = session_key(session_id)
         head = page_plan.parse(stored.value) if stored else None
@@ -144,9 +144,13 @@ class Conversations:
 
         part = await whole(await self._log.open_at(key, head, span, turn_id))
         self._check_not_deleted(session_id, part.head if part else None)
-        if stored and stored.etag and part and part.head is head and head.fields.get("owner") == user_id:
-            self._log.keep(key, head, stored.etag, size_bytes)
+        if stored is None or (part and part.head is head and head.fields.get("owner") == user_id):
+            self._log.keep(key, stored, size_bytes, head)
         return part
+
+    def begin(self, session_id: str) -> None:
+        """Expect the first append to a session that nobody else knows, so that it need not look for the session."""
+        self._log.keep(session_key(session_id), None, 0)
 
     async def replace(self, session_id: str, entries: Sequence[Entry]) -> None:
         """Replace the whole history, as the tutorial's POST does. The last replace wins.

@@ -100,7 +100,11 @@ async def root() -> dict[str, str]:
 )
 async def get_memories(user_id: UserId, query: Annotated[MemoriesQuery, Query()]) -> UserMetadata:
     """Return a user's profile, or the default one; with `facts` also the facts."""
-    memories = serializers.memories(await get_user_metadata(user_id), default_profile(user_id))
+    if query.new_session_id:
+        profile = await _memory().recall.read_new(user_id, query.new_session_id)
+    else:
+        profile = await get_user_metadata(user_id)
+    memories = serializers.memories(profile, default_profile(user_id))
     return memories if query.facts else UserMetadata.model_validate(memories.model_dump())
 
 

@@ -42,7 +42,7 @@ class Memory:
         self.sessions = UserSessions(log, sweeper, ListCompactor(log, sweeper, self._background))
         self.conversations = Conversations(log, sweeper, self.sessions)
         self.facts = Facts(self.profiles, self.conversations)
-        self.recall = Recall(state, self.conversations)
+        self.recall = Recall(state, self.conversations, self.sessions)
         self.erasure = Erasure(log, sweeper, self.profiles, due)
         self.due_worker = DueWorker(due, {SWEEP: sweeper.work, ERASE: self.erasure.resume}, self.metrics)
         self.exporter = Exporter(self.profiles, self.sessions, self.conversations)

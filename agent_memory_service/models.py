@@ -152,6 +152,10 @@ class MemoriesQuery(BaseModel):
     """What to read of a user besides the profile."""
 
     facts: Annotated[bool, Query(description="also return the facts")] = False
+    new_session_id: Annotated[
+        Identifier | None,
+        Query(description="a session whose first turn will follow: its append takes less time", examples=["session-1"]),
+    ] = None
 
 
 class SessionsQuery(PartQuery):

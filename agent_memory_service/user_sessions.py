@@ -18,6 +18,7 @@ from typing import cast
 
 import activity
 from cursor import Cursor
+from dapr_state import Stored
 from documents import JSON, Document, Entry
 from errors import ServiceError, StoreConflict, StoreRefusesWrites, StoreUnavailable
 from keys import list_key, session_key
@@ -89,6 +90,10 @@ class UserSessions:
         appended = await self._log.append(list_key(user_id), listed, [entry], _same_fields)
         self._sweeper.adopt(list_key(user_id), appended.recorded.head)
         return {"owner": user_id, "listed": listed, "created": created}
+
+    def keep(self, user_id: str, stored: Stored | None, size_bytes: int) -> None:
+        """Keep the head of the user's list, which was just read, for the session that is about to be added."""
+        self._log.keep(list_key(user_id), stored, size_bytes)
 
     async def mark_active(self, user_id: str, session_id: str, fields: Document) -> Document:
         """Add an activity mark to the user's list, unless the newest entry is this session's.

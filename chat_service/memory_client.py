@@ -66,9 +66,10 @@ class MemoryClient:
         self._outage = SidecarOutage(f"{http.base_url.scheme}://{http.base_url.netloc.decode()}")
 
     @traced("GET /memories/{user_id}", SpanKind.CLIENT)
-    async def profile(self, user_id: str) -> Profile:
-        """The user's profile and facts, by one call."""
-        return parsed(await self._get(f"memories/{quoted(user_id)}?facts=true"), Profile)
+    async def profile(self, user_id: str, new_session_id: str | None = None) -> Profile:
+        """The user's profile and facts, by one call. `new_session_id` is a session whose first append will follow."""
+        query = "facts=true" + (f"&new_session_id={quoted(new_session_id)}" if new_session_id else "")
+        return parsed(await self._get(f"memories/{quoted(user_id)}?{query}"), Profile)
 
     @traced("GET /memories/{user_id}/recall", SpanKind.CLIENT)
     async def recall(self, user_id: str, session_id: str, last: int, turn_id: str | None = None) -> Recollection:

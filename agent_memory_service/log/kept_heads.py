@@ -1,5 +1,7 @@
 """Heads that were read for a turn, kept until its append: the append then writes without a read of its own.
 
+That there is no head is kept too; the write's condition is then that there still is none.
+
 A kept head only saves a read. Its etag is the condition of the write, so if anybody changed the head meanwhile, the
 write is refused, and the append reads. An etag proves that only as long as no later head can have the same one. Redis
 counts the writes of a key, and begins at 1 again once the key is gone. A head goes by its tombstone alone, which stays
@@ -11,6 +13,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from log.page_plan import Head
+from store_traits import Etag
 
 KEPT_SECONDS = 30.0
 """How long a head is kept, in seconds: most models reply sooner. It must be far below TOMBSTONE_TTL_SECONDS."""
@@ -22,10 +25,11 @@ MAX_KEPT_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class KeptHead:
-    """A head with the etag it was read with, its size as JSON, and the loop's time at which it is dropped."""
+    """A head, or None, with the condition of a write over it: the etag it was read with, or ABSENT. Its size is that of
+    its JSON; `until` is the loop's time at which it is dropped."""
 
-    head: Head
-    etag: str
+    head: Head | None
+    etag: Etag
     size_bytes: int
     until: float
 
@@ -37,7 +41,7 @@ class KeptHeads:
         self._kept: OrderedDict[str, KeptHead] = OrderedDict()
         self._bytes = 0
 
-    def keep(self, key: str, head: Head, etag: str, size_bytes: int) -> None:
+    def keep(self, key: str, head: Head | None, etag: Etag, size_bytes: int) -> None:
         """Keep a head that was just read. It replaces an older one of the same log."""
         self.take(key)
         now = asyncio.get_running_loop().time()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 import clock
-from dapr_state import DaprState
+from dapr_state import DaprState, Stored
 from documents import Entry
 from errors import BodyTooLarge, HistoryTooLarge, StoreConflict
 from log import page_plan
@@ -46,9 +46,15 @@ class PagedLog(LogReader):
         self._kept = KeptHeads()
         state.on_failure.append(self._kept.clear)
 
-    def keep(self, key: str, head: Head, etag: str, size_bytes: int) -> None:
-        """Keep a head that was just read, with its etag, for the append that probably follows."""
-        self._kept.keep(key, head, etag, size_bytes)
+    def keep(self, key: str, stored: Stored | None, size_bytes: int, head: Head | None = None) -> None:
+        """Keep a head that was just read, or that there is none, for the append that probably follows.
+
+        `head` is the stored document if it was parsed already. A document without an etag is not kept.
+        """
+        if stored is None:
+            self._kept.keep(key, None, ABSENT, 0)
+        elif stored.etag:
+            self._kept.keep(key, head or page_plan.parse(stored.value), stored.etag, size_bytes)
 
     async def compare_and_swap(self, key: str, decide: Decide) -> Head | None:
         """Read the head, decide, and write by etag; retry if the write was refused or is uncertain.

@@ -5,6 +5,7 @@ import json
 import httpx
 import pytest
 
+from keys import list_key
 from main import create_app
 from tests.fake_clients import Fault, Sidecar, named
 from tests.fake_dapr import FakeDapr
@@ -144,5 +145,19 @@ def test_a_damaged_session_with_activity_marks_is_named_once(service: Service) -
         await service.append("a", "t2", "words")
         service.dapr.entries[DAMAGED].data = "garbage"
         assert (await service.http.get("/memories/u/export")).json()["damaged"] == ["a"]
+
+    run(scenario())
+
+
+def test_a_damaged_list_hides_no_profile(service: Service) -> None:
+    """The first turn of a new session reads both together; the append then names the list."""
+
+    async def scenario() -> None:
+        await service.http.patch("/memories/u", json={"goal": "learn"})
+        await service.append("a", "t", "x")
+        service.dapr.entries[list_key("u")].data = "garbage"
+        assert (await service.http.get("/memories/u?new_session_id=b")).json()["goal"] == "learn"
+        response = await service.append("b", "t", "x")
+        assert (response.status_code, list_key("u") in response.text) == (503, True)
 
     run(scenario())

@@ -73,6 +73,51 @@ def test_a_turn_is_one_read_and_one_write(service: Service) -> None:
     run(scenario())
 
 
+def test_the_first_turn_of_a_new_session_is_one_read_and_two_writes(service: Service) -> None:
+    """One bulk read has the profile and the user's list; the saves are the list's and the session's."""
+
+    async def scenario() -> None:
+        await service.http.patch("/memories/u", json={"goal": "learn"})
+        await service.append("s", "t", "a")
+        profile = (await service.http.get("/memories/u?facts=true")).json()
+        for user, session in (("u", "new"), ("v", "first")):
+            service.dapr.calls.clear()
+            found = await service.http.get(f"/memories/{user}?facts=true&new_session_id={session}")
+            assert (found.json() == profile) is (user == "u")
+            response = await service.append(session, "t", "hello", user=user)
+            assert (response.status_code, response.json()["total"]) == (201, 1)
+            assert service.dapr.calls == {"bulk": 1, "save": 2}
+        listed = (await service.http.get("/memories/u/conversations")).json()["conversations"]
+        assert [it["session_id"] for it in listed] == ["new", "s"]
+
+    run(scenario())
+
+
+def test_a_session_that_recall_did_not_find_is_not_looked_for_again(service: Service) -> None:
+    """The append to it reads the user's list alone."""
+
+    async def scenario() -> None:
+        await recalled(service)
+        service.dapr.calls.clear()
+        assert (await service.append("s", "t", "a")).status_code == 201
+        assert service.dapr.calls == {"get": 1, "save": 2}
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("user", "status", "total"), [("u", 201, 2), ("v", 403, 1)])
+def test_a_session_taken_for_new_that_is_not(service: Service, user: str, status: int, total: int) -> None:
+    """The store refuses to create it, and the append decides on what is there."""
+
+    async def scenario() -> None:
+        await service.append("s", "t1", "a")
+        await service.http.get(f"/memories/{user}?new_session_id=s")
+        assert (await service.append("s", "t2", "b", user=user)).status_code == status
+        assert len(await service.contents("s")) == total
+
+    run(scenario())
+
+
 @pytest.mark.parametrize(("user", "status", "code"), [("v", 403, "not_owner"), ("u", 410, "session_deleted")])
 def test_a_session_that_is_not_the_users_is_refused(service: Service, user: str, status: int, code: str) -> None:
     """Another user's session, or one that was deleted: the same errors as those of the single routes."""

@@ -1,7 +1,7 @@
 """Operations on everything that is stored of a user. workload.py has those on one session."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cursor import Cursor
 from documents import Document
@@ -76,7 +76,12 @@ class Erase:
         await memory.erasure.erase(self.user)
 
     def may(self, before: View, after: View) -> bool:
-        """It erases the user's own sessions only, and writes a tombstone if there is no session yet."""
+        """It erases the user's own sessions only, and writes a tombstone if there is no session yet.
+
+        A session without an owner is written again, which may seal entries.
+        """
+        if is_written_again(before, after):
+            return True
         return after.deleted and (before.epoch is None or (before.live and before.owner == self.user))
 
     def agrees(self, result: object, states: Sequence[View]) -> bool:
@@ -93,6 +98,11 @@ class Erase:
         return False
 
 
+def is_written_again(before: View, after: View) -> bool:
+    """Whether a session without an owner was written without a change of what it holds."""
+    return before.live and before.owner is None and replace(after, sealed=before.sealed) == before
+
+
 @dataclass(frozen=True)
 class DuePass:
     """A pass of a replica's worker over the due list. It may finish an erase; the verdict looks for that erase."""
@@ -103,7 +113,7 @@ class DuePass:
         await memory.due_worker.run_pass()
 
     def may(self, before: View, after: View) -> bool:
-        return after.deleted and (before.epoch is None or before.live)
+        return is_written_again(before, after) or (after.deleted and (before.epoch is None or before.live))
 
     def agrees(self, result: object, states: Sequence[View]) -> bool:
         return True

@@ -83,14 +83,18 @@ class Append(Common):
     size: int = 2
     recalled: bool = False
     """Read what a turn needs first, as the chat service does. The read may fail; the turn is appended all the same."""
+    taken_for_new: bool = False
+    """Read what the first turn of a new session needs instead, whether or not the session is new."""
 
     @property
     def lines(self) -> tuple[Line, ...]:
         return tuple((f"{self.turn}.{number}", self.turn) for number in range(self.size))
 
     async def run(self, memory: Memory) -> Appended:
-        if self.recalled:
-            with suppress(ServiceError):
+        with suppress(ServiceError):
+            if self.taken_for_new:
+                await memory.recall.read_new(self.user, self.session)
+            elif self.recalled:
                 await memory.recall.read(self.user, self.session, 2)
         entries = [NewTurnEntry(role="user", content=content, timestamp=WHEN) for content, _ in self.lines]
         turn = NewTurn(turn_id=self.turn, user_id=self.user, entries=entries)

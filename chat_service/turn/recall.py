@@ -39,7 +39,7 @@ async def recall(memory: MemoryClient, request: TurnRequest) -> MemorySnapshot:
     new = Conversation(history=[]) if request.is_new_session else None
     try:
         if new is not None:
-            return MemorySnapshot(await memory.profile(request.user_id), new, "ok")
+            return MemorySnapshot(await memory.profile(request.user_id, request.session_id), new, "ok")
         turn_id = request.turn_id if request.is_repeatable else None
         recalled = await memory.recall(request.user_id, request.session_id, WINDOW_MESSAGES, turn_id)
         return MemorySnapshot(recalled.memories, recalled.conversation, "ok")
