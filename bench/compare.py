@@ -39,6 +39,16 @@ class TurnFigures:
     bytes_sent: dict[int, float] = field(default_factory=dict)
     bytes_received: dict[int, float] = field(default_factory=dict)
 
+    def add(self, other: "TurnFigures") -> None:
+        """Add what another round measured."""
+        for size, seconds in other.latencies.items():
+            self.latencies.setdefault(size, []).extend(seconds)
+        for size, first in other.first_turns.items():
+            self.first_turns[size] = min(first, self.first_turns.get(size, first))
+        for users, rate in other.rates.items():
+            self.rates[users] = rate + self.rates.get(users, Rate(0, 0, 0.0))
+        self.kept, self.sent = other.kept, other.sent
+
     @property
     def failed(self) -> int:
         """Turns of the closed loops that got no reply."""
@@ -46,12 +56,12 @@ class TurnFigures:
 
 
 async def measure(client: aiohttp.ClientSession, systems: Sequence[MeasuredSystem], plan: Plan) -> list[TurnFigures]:
-    """Measure everything but the bytes. The systems alternate, so that other load of the machine slows all alike."""
+    """Measure a round of everything but the bytes. The systems alternate, so that a busy machine slows all alike."""
     figures = [TurnFigures() for _ in systems]
     talks = [SizeTalks(client, system, await new_user(client, system.memory)) for system in systems]
     for talk in talks:
         await talk.prepare()
-    for number in range(-WARM_UP_TURNS, plan.turns):
+    for number in range(-WARM_UP_TURNS, plan.turns // plan.rounds):
         for size in SIZES:
             for talk in talks:
                 await talk.turn(size, keep=number >= 0)
@@ -59,7 +69,7 @@ async def measure(client: aiohttp.ClientSession, systems: Sequence[MeasuredSyste
         found.latencies, found.first_turns = talk.latencies, talk.first_turns
     for users in USERS:
         for found, system in zip(figures, systems, strict=True):
-            found.rates[users] = await _by_users(client, system, users, plan.seconds)
+            found.rates[users] = await _by_users(client, system, users, plan.seconds / plan.rounds)
     for found, system in zip(figures, systems, strict=True):
         found.kept, found.sent = await _at_once(client, system)
     return figures

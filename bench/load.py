@@ -47,6 +47,9 @@ class Rate:
     failed: int
     seconds: float
 
+    def __add__(self, other: "Rate") -> "Rate":
+        return Rate(self.done + other.done, self.failed + other.failed, self.seconds + other.seconds)
+
     @property
     def per_second(self) -> float:
         """Successful calls a second."""

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured. `bytes_turns` is a multiple of 6, so that it holds whole cycles of sealing (12 entries)."""
+    """How much is measured. `turns` and `seconds` are those of all rounds together.
+
+    `bytes_turns` is a multiple of 6, so that it holds whole cycles of sealing (12 entries).
+    """
 
     turns: int
     seconds: float
+    rounds: int
     bytes_turns: int
     memory_rounds: int
     part_rounds: int
@@ -20,7 +24,8 @@ class Plan:
 
 FULL = Plan(
     turns=40,
-    seconds=4.0,
+    seconds=8.0,
+    rounds=4,
     bytes_turns=36,
     memory_rounds=150,
     part_rounds=60,
@@ -31,7 +36,8 @@ FULL = Plan(
 )
 QUICK = Plan(
     turns=8,
-    seconds=1.5,
+    seconds=2.0,
+    rounds=2,
     bytes_turns=12,
     memory_rounds=30,
     part_rounds=15,

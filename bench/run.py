@@ -30,6 +30,9 @@ from bench.targets import (
 )
 from harness.environment import free_ports
 
+KINDS: tuple[Kind, ...] = ("tutorial", "ours")
+"""The systems that are compared."""
+
 
 async def run(bench: Bench, plan: Plan) -> str:
     """Measure everything and print it. Returns the table as SVG."""
@@ -54,15 +57,24 @@ async def run(bench: Bench, plan: Plan) -> str:
 
 
 async def compared(bench: Bench, plan: Plan) -> list[TurnFigures]:
-    """Measure the tutorial's system and ours: alternately if both can run at once, else one after the other."""
+    """Measure rounds of turns of the tutorial's system and ours: side by side if both can run at once, else in turn."""
     say("measuring turns")
+    figures = {kind: TurnFigures() for kind in KINDS}
+
+    async def measure_round(*systems: MeasuredSystem) -> None:
+        for system, found in zip(systems, await measure(bench.client, systems, plan), strict=True):
+            figures[system.kind].add(found)
+
     if bench.sidecars.isolated:
         async with running(bench, "tutorial") as theirs, running(bench, "ours") as mine:
-            return await measure(bench.client, (theirs, mine), plan)
-    async with running(bench, "tutorial") as theirs:
-        figures = await measure(bench.client, (theirs,), plan)
-    async with running(bench, "ours") as mine:
-        return [*figures, *await measure(bench.client, (mine,), plan)]
+            for _ in range(plan.rounds):
+                await measure_round(theirs, mine)
+    else:
+        for _ in range(plan.rounds):
+            for kind in KINDS:
+                async with running(bench, kind) as system:
+                    await measure_round(system)
+    return [*figures.values()]
 
 
 async def measured_cpu(bench: Bench, plan: Plan) -> CpuFigures:
