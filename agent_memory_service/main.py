@@ -198,4 +198,6 @@ def create_app(settings: Settings, *, sidecar_transport: SidecarTransport | None
 
 configure_logging()
 app = create_app(load_settings())
-gc.freeze()  # what is imported stays: the collector need not look through it again and again
+# What is imported stays: the collector need not look through it. Requests leave few cycles: it need not look often.
+gc.freeze()
+gc.set_threshold(10_000, 20, 20)
