@@ -127,11 +127,11 @@ class SizeTalks:
 
     async def turn(self, size: int, *, keep: bool) -> None:
         """Send one turn to the session of that size, or to a new session for size 0."""
-        seconds = await self._seconds(self.sessions[size] if size else new_id("session"))
+        seconds = await self._seconds(self.sessions[size] if size else None)
         if keep:
             self.latencies[size].append(seconds)
 
-    async def _seconds(self, session: str) -> float:
+    async def _seconds(self, session: str | None) -> float:
         return await timed(turn, self.client, self.system, self.user, session, "Tell me something, please.")
 
 

@@ -111,9 +111,10 @@ async def whole_history(client: aiohttp.ClientSession, memory: str, session_id: 
     return found
 
 
-def message(user_id: str, session_id: str, text: str) -> dict[str, object]:
-    """Return the body of a turn's request, for `/chat/` and `/chat/stream`."""
-    return {"user_id": user_id, "text": text, "metadata": {"session_id": session_id}}
+def message(user_id: str, session_id: str | None, text: str) -> dict[str, object]:
+    """Return the body of a turn's request, for `/chat/` and `/chat/stream`. Without a session id it begins one."""
+    session: dict[str, object] = {"metadata": {"session_id": session_id}} if session_id else {}
+    return {"user_id": user_id, "text": text, **session}
 
 
 async def succeeded(response: aiohttp.ClientResponse, status: int = 200) -> bool:
@@ -124,7 +125,9 @@ async def succeeded(response: aiohttp.ClientResponse, status: int = 200) -> bool
     return response.status == status
 
 
-async def turn(client: aiohttp.ClientSession, system: MeasuredSystem, user_id: str, session_id: str, text: str) -> bool:
+async def turn(
+    client: aiohttp.ClientSession, system: MeasuredSystem, user_id: str, session_id: str | None, text: str
+) -> bool:
     """Send one turn. Returns whether the status is 200 and the response does not say that the turn is not saved."""
     async with client.post(f"{system.chat}/chat/", json=message(user_id, session_id, text)) as response:
         reply = await response.read()

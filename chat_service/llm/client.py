@@ -20,6 +20,16 @@ There is no other: turns and summaries have limits as a whole."""
 _EXTENSIONS = {"timeout": {"connect": CONNECT_TIMEOUT_SECONDS}}
 _NOT_IN_THE_BODY = frozenset({"extra_headers", "extra_query", "extra_body", "timeout"})
 """Parameters of `create` that are no fields of the request."""
+_ERRORS: dict[int, type[openai.APIStatusError]] = {
+    400: openai.BadRequestError,
+    401: openai.AuthenticationError,
+    403: openai.PermissionDeniedError,
+    404: openai.NotFoundError,
+    409: openai.ConflictError,
+    422: openai.UnprocessableEntityError,
+    429: openai.RateLimitError,
+}
+"""The openai client's errors by status."""
 
 
 class ModelClient(AsyncOpenAI):
@@ -89,9 +99,11 @@ class _Completions(AsyncCompletions):
 
 def _status_error(response: httpx2.Response) -> openai.APIStatusError:
     """The error that the endpoint's status and body stand for."""
+    status = response.status_code
+    kind = _ERRORS.get(status, openai.InternalServerError if status >= 500 else openai.APIStatusError)
     try:
         body = read_json(response.content)
     except UnreadableJson:
-        return openai.APIStatusError(response.text, response=response, body=response.text)
+        return kind(response.text, response=response, body=response.text)
     error = body.get("error", body) if isinstance(body, dict) else body
-    return openai.APIStatusError(f"status {response.status_code}", response=response, body=error)
+    return kind(f"status {status}", response=response, body=error)
