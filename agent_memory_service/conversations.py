@@ -133,7 +133,8 @@ class Conversations:
     ) -> Slice | None:
         """Return the newest `count` messages, given the head that was just read, and the recorded turn `turn_id`.
 
-        The head is kept for the append that follows, and also that there is none. Raises what `read_part` raises.
+        The head is kept for the append that follows. If there is no session, that is remembered too. Raises what
+        `read_part` raises.
         """
         key = session_key(session_id)
         head = page_plan.parse(stored.value) if stored else None
@@ -148,8 +149,8 @@ class Conversations:
             self._log.keep(key, stored, size_bytes, head)
         return part
 
-    def begin(self, session_id: str) -> None:
-        """Expect the first append to a session that nobody else knows, so that it need not look for the session."""
+    def expect_new(self, session_id: str) -> None:
+        """Remember that there is no such session: its first append then does not look for it."""
         self._log.keep(session_key(session_id), None, 0)
 
     async def replace(self, session_id: str, entries: Sequence[Entry]) -> None:

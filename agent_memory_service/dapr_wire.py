@@ -65,6 +65,7 @@ def connect() -> SidecarTransport:
         connector = TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS)
         return ClientSession(connector=connector, cookie_jar=DummyCookieJar(), trust_env=False)
 
+    # `verify` is for a session that the transport opens itself. This one checks certificates.
     return AiohttpTransport(client=session, verify=False, trust_env=False)
 
 

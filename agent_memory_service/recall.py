@@ -50,5 +50,5 @@ class Recall:
             profile = await self._state.get(user_key(user_id))
         else:
             self._sessions.keep(user_id, listed, size_bytes)
-            self._conversations.begin(session_id)
+            self._conversations.expect_new(session_id)
         return profile.value if profile else {}

@@ -47,7 +47,8 @@ class TurnFigures:
             self.first_turns[size] = min(first, self.first_turns.get(size, first))
         for users, rate in other.rates.items():
             self.rates[users] = rate + self.rates.get(users, Rate(0, 0, 0.0))
-        self.kept, self.sent = other.kept, other.sent
+        self.kept += other.kept
+        self.sent += other.sent
 
     @property
     def failed(self) -> int:

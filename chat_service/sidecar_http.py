@@ -1,4 +1,4 @@
-"""The HTTP client for this service's sidecar: pooled connections and bounded responses, without what no sidecar uses.
+"""The HTTP client for this service's sidecar: pooled connections and bounded responses.
 
 Dapr service invocation: https://docs.dapr.io/reference/api/service_invocation_api/
 """
@@ -26,6 +26,7 @@ MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 """Longest response that is read, in bytes: twice what a session's end takes if each message is as long as memory keeps.
 """
 
+_NOT_SENT = ("content", "data", "files", "params", "headers", "cookies")
 _CONNECT_TIMEOUT = {"timeout": {"connect": CONNECT_TIMEOUT_SECONDS}}
 
 
@@ -43,7 +44,7 @@ class SidecarClient(httpx.AsyncClient):
     """An httpx client for one address. It hands each request to its transport at once.
 
     httpx's own way looks for cookies, redirects and authentication, and puts each URL together from its parts. A
-    sidecar needs none of it, and it takes as long as the call itself (docs/benchmarks.md).
+    sidecar needs none of it (docs/benchmarks.md).
     """
 
     def __init__(self, base_url: str, headers: dict[str, str], transport: httpx.AsyncBaseTransport) -> None:
@@ -54,7 +55,9 @@ class SidecarClient(httpx.AsyncClient):
         self._sender = transport
 
     def build_request(self, method: str, url: httpx.URL | str, **parts: Any) -> httpx.Request:
-        """The request for a path below the base URL. Of httpx's parameters, `json` and `extensions` are used."""
+        """The request for a path below the base URL, with `json` and `extensions`. Raises TypeError for other parts."""
+        if others := [name for name in _NOT_SENT if parts.get(name) is not None]:
+            raise TypeError(f"this client sends no {others[0]}")
         return httpx.Request(
             method,
             f"{self._base}{url}",
@@ -81,4 +84,5 @@ def _pooled_transport() -> httpx.AsyncBaseTransport:
         connector = TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEPALIVE_SECONDS)
         return ClientSession(connector=connector, cookie_jar=DummyCookieJar(), trust_env=False)
 
+    # `verify` is for a session that the transport opens itself. This one checks certificates.
     return AiohttpTransport(client=session, verify=False, trust_env=False)

@@ -1,6 +1,6 @@
 """Heads that were read for a turn, kept until its append: the append then writes without a read of its own.
 
-That there is no head is kept too; the write's condition is then that there still is none.
+If there is no head, that is remembered too: the write then succeeds only if there is still none.
 
 A kept head only saves a read. Its etag is the condition of the write, so if anybody changed the head meanwhile, the
 write is refused, and the append reads. An etag proves that only as long as no later head can have the same one. Redis
@@ -25,13 +25,15 @@ MAX_KEPT_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class KeptHead:
-    """A head, or None, with the condition of a write over it: the etag it was read with, or ABSENT. Its size is that of
-    its JSON; `until` is the loop's time at which it is dropped."""
+    """What was read at the key of a log."""
 
     head: Head | None
     etag: Etag
+    """The condition of a write over it: the etag that it was read with, ABSENT if there is no head."""
     size_bytes: int
+    """The head's size as JSON."""
     until: float
+    """The loop's time at which it is dropped."""
 
 
 class KeptHeads:

@@ -36,8 +36,8 @@ class ModelClient(AsyncOpenAI):
     """Hands each request to the transport at once. Raises the openai client's errors.
 
     The client's own way compares each message and each tool with every type that it knows, to rename fields of other
-    APIs, and puts together what it takes from the environment, which was set for another program. With a window of 20
-    messages this takes longer than the rest of a turn (docs/benchmarks.md).
+    APIs. With a window of 20 messages this takes longer than the rest of a turn (docs/benchmarks.md). It also sends
+    what it finds in the environment, which was set for another program.
     """
 
     def __init__(self, *, base_url: str, api_key: str, transport: httpx2.AsyncBaseTransport) -> None:
@@ -59,7 +59,7 @@ class ModelClient(AsyncOpenAI):
         return _Chat(self)
 
     async def request_completion(self, body: Mapping[str, object], headers: Mapping[str, str]) -> httpx2.Response:
-        """The endpoint's successful response. Raises openai.APIError."""
+        """The endpoint's successful response. Raises openai.OpenAIError."""
         content = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
         sent = {**self._fixed_headers, **headers}
         request = httpx2.Request("POST", self._url, headers=sent, content=content, extensions=_EXTENSIONS)
@@ -89,6 +89,8 @@ class _Completions(AsyncCompletions):
     async def create(self, **params: Any) -> Any:  # the SDK defines the parameters and the two return types
         """Request a completion. What the request says goes into the body unchanged."""
         given = {name: value for name, value in params.items() if not isinstance(value, Omit)}
+        if given.get("extra_query"):
+            raise TypeError("this client sends no extra_query")
         body = {name: value for name, value in given.items() if name not in _NOT_IN_THE_BODY}
         body |= given.get("extra_body") or {}
         response = await self._client.request_completion(body, given.get("extra_headers") or {})
@@ -104,6 +106,7 @@ def _status_error(response: httpx2.Response) -> openai.APIStatusError:
     try:
         body = read_json(response.content)
     except UnreadableJson:
-        return kind(response.text, response=response, body=response.text)
+        return kind(f"status {status}", response=response, body=response.text)
     error = body.get("error", body) if isinstance(body, dict) else body
-    return kind(f"status {status}", response=response, body=error)
+    message = error.get("message") if isinstance(error, dict) else None
+    return kind(message if isinstance(message, str) else f"status {status}", response=response, body=error)

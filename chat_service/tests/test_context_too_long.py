@@ -30,6 +30,7 @@ REFUSALS: list[tuple[int, object]] = [
     (400, {"error": {"code": "tokens_limit_reached", "message": "no"}}),
     (413, {"error": {"message": "Request too large"}}),
     (413, None),
+    (400, {"error": {"request": "x" * 5_000, "message": "The maximum context length is 8192"}}),
 ]
 
 

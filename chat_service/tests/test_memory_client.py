@@ -76,6 +76,12 @@ async def test_dropped_connection_is_a_failure() -> None:
                 await MemoryClient(http).append("s1", "alice", "t1", [])
 
 
+def test_a_part_that_is_not_sent_is_refused() -> None:
+    """A query that was left out in silence could be the one that names the user."""
+    with pytest.raises(TypeError, match="params"):
+        open_memory_http(Settings()).build_request("GET", "memories/alice", params={"user_id": "alice"})
+
+
 async def test_sidecar_token_is_sent(memory: ScriptedMemory) -> None:
     """Every call carries DAPR_API_TOKEN if it is set."""
     for token, header in ((None, None), (SecretStr("secret"), "secret")):

@@ -197,6 +197,34 @@ async def test_turn_recorded_between_read_and_append_is_summarized(
     assert (memory.sessions["s1"].summary or {})["through"] == 32
 
 
+async def test_reply_that_another_replica_stored_is_summarized(memory: ScriptedMemory, model: ScriptedModel) -> None:
+    """If the append returns another reply to the same request, the summary is of that one; it fills the window."""
+    app = create_app(
+        Settings(llm_base_url="http://model.test/v1", llm_model="scripted", context_budget_chars=1_000),
+        memory_transport=httpx.MockTransport(memory.handle),
+        model_transport=httpx2.MockTransport(model.handle),
+    )
+    fill(memory, 2)
+
+    async def append() -> httpx.Response:
+        body = json.loads(memory.calls("append")[-1].content)
+        said = (("user", "Hello"), ("assistant", "By another replica: " + "x" * 1_000))
+        memory.sessions["s1"].entries += [
+            {"role": role, "content": content, "timestamp": "then", "turn_id": body["turn_id"]}
+            for role, content in said
+        ]
+        return await memory.handle(memory.calls("append")[-1])
+
+    memory.respond_next("append", append)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://chat.test") as client:
+        response = await client.post("/chat/", json=HELLO, headers={"Idempotency-Key": "k"})
+    assert response.json()["reply"].startswith("By another replica")
+    await background_ended()
+    tasks = [read_summary_task(str(it.messages[1]["content"])) for it in model.requests[1:]]
+    summarized = [it.content[:20] for task in tasks if task for it in task.messages]
+    assert summarized == ["m0", "m1", "Hello", "By another replica: "]
+
+
 async def test_summary_stored_between_read_and_append_is_not_written_again(
     client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel
 ) -> None:

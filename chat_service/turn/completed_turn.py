@@ -25,18 +25,18 @@ class CompletedTurn:
         if before is None:
             return None
         return Conversation(
-            history=[*before.history, *(it.model_copy(update={"turn_id": recorded.turn_id}) for it in self.entries)],
+            history=[*before.history, *recorded.entries],
             total=recorded.total,
             epoch=recorded.epoch,
             summary=before.summary,
         )
 
     def is_next_after_read(self, recorded: AppendedTurn) -> bool:
-        """Whether no other turn and no summary was recorded between the read of the session and this turn."""
+        """Whether this turn directly follows what was read of the session, and the summary still covers as much."""
         before = self.memory.conversation
         return (
             before is not None
             and before.epoch == recorded.epoch
             and before.summarized == recorded.summarized
-            and before.length + len(self.entries) == recorded.total
+            and before.length + len(recorded.entries) == recorded.total
         )

@@ -14,7 +14,7 @@ CUT = " [...]"
 def is_due(conversation: Conversation, budget_chars: int, summarized: int | None = None) -> bool:
     """Whether the messages after the summary fill so much of the window that a new summary has to start.
 
-    `summarized` is how many messages the summary covers, if that is known better than by the conversation.
+    `summarized` is how many messages the summary covers, if a newer number than the conversation's is known.
     """
     uncovered = conversation.length - (conversation.summarized if summarized is None else summarized)
     if uncovered >= DUE_SHARE * WINDOW_MESSAGES:

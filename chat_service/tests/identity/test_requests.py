@@ -192,7 +192,7 @@ async def test_every_call_to_memory_names_the_user(
 
     They also say that a session without an owner is not the user's.
     """
-    memory.remember("s1", ADA, *[("user", "a"), ("assistant", "b")] * 8)
+    memory.remember("s1", ADA, *[("user", "a"), ("assistant", "b")] * 20)
     model.respond_with(text("Good."), text("A summary."))
     await client.post("/chat/", json=in_session("s1"), headers=ada)
     await memory.until(lambda: bool(memory.calls("summary")))
