@@ -35,7 +35,7 @@ OURS = {
         "GET /memories/{user_id}/recall": 1,
         TURNS: 1,
         "state get_many": 1,
-        "state get": 2,
+        "state get": 1,
         "state save": 2,
     },
 }
