@@ -82,10 +82,18 @@ async def read_in_halves(state: DaprState, keys: Sequence[str]) -> BulkRead:
         return await state.get_bulk(keys)
     except BulkReadFailed:
         if len(keys) == 1:
-            await state.check_responds()
-            return BulkRead([None], frozenset(), 0, frozenset([0]))
+            return await _read_again(state, keys)
     half = len(keys) // 2
     return _joined(await read_in_halves(state, keys[:half]), await read_in_halves(state, keys[half:]))
+
+
+async def _read_again(state: DaprState, keys: Sequence[str]) -> BulkRead:
+    """Read a single key again: a read that fails once, for a moment, says nothing about its value."""
+    await state.check_responds()
+    try:
+        return await state.get_bulk(keys)
+    except BulkReadFailed:
+        return BulkRead([None], frozenset(), 0, frozenset([0]))
 
 
 def _joined(first: BulkRead, second: BulkRead) -> BulkRead:

@@ -95,6 +95,23 @@ def test_a_store_that_came_back_is_not_taken_for_a_damaged_value(service: Servic
     run(scenario())
 
 
+@pytest.mark.parametrize("fault", [Fault.ERROR_NOT_DONE, Fault.ITEM_ERRORS])
+def test_a_list_shows_a_session_whose_head_failed_to_be_read_once(service: Service, fault: Fault) -> None:
+    """Only a second failure, while the store responds, says that the head is damaged."""
+
+    async def scenario() -> None:
+        await service.append("a", "t", "words")
+        failing = iter([fault])
+        service.sidecar.faults = lambda request: (
+            next(failing, Fault.NONE) if request.url.path.endswith("/bulk") else Fault.NONE
+        )
+        listed = (await service.http.get("/memories/u/conversations")).json()["conversations"]
+        assert [it["session_id"] for it in listed] == ["a"]
+        assert next(failing, None) is None
+
+    run(scenario())
+
+
 def test_an_erase_leaves_only_what_cannot_be_read(service: Service) -> None:
     """The response names it. Once the value is back, a repeat erases it too."""
 
