@@ -10,7 +10,7 @@ from aiohttp import ClientSession, DummyCookieJar, TCPConnector
 from httpx_aiohttp import AiohttpTransport
 
 import trace_context
-from http_clients import BoundedResponses, no_cookies
+from http_clients import BoundedResponses
 from settings import Settings
 
 CONNECT_TIMEOUT_SECONDS = 1.0
@@ -49,7 +49,7 @@ class SidecarClient(httpx.AsyncClient):
 
     def __init__(self, base_url: str, headers: dict[str, str], transport: httpx.AsyncBaseTransport) -> None:
         """`headers` are the same on every request; `build_request` adds those of the trace."""
-        super().__init__(base_url=base_url, transport=transport, cookies=no_cookies(), trust_env=False)
+        super().__init__(base_url=base_url, transport=transport, trust_env=False)
         self._base = base_url
         self._fixed_headers = headers
         self._sender = transport
