@@ -7,6 +7,9 @@ from playwright.async_api import Dialog, Locator, Page, Request, expect
 from harness.system import System
 from tests.calls import client
 
+SLOW = "script:slow " + " ".join(f"word{number}" for number in range(30))
+"""A message whose reply takes some seconds."""
+
 
 class ChatPage:
     """A tab with the chat page."""

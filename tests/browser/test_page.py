@@ -6,11 +6,10 @@ import pytest
 from playwright.async_api import expect
 
 from harness.system import System
-from tests.browser.chat_page import ChatPage
+from tests.browser.chat_page import SLOW, ChatPage
 from tests.browser.conftest import Watch
 from tests.calls import client, entries
 
-LONG = "Tell me " + " ".join(f"word{number}" for number in range(40))
 SESSION_MESSAGES = 5_000
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -29,10 +28,10 @@ async def test_somebody_says_who_they_are_and_gets_a_reply(chat: ChatPage) -> No
 async def test_a_reply_streams(chat: ChatPage) -> None:
     """The first words are there before the last ones."""
     await chat.enter("streamer")
-    await chat.say(LONG)
+    await chat.say(SLOW)
     await expect(chat.reply).to_contain_text("word3")
-    assert "word39" not in await chat.reply.inner_text()
-    await expect(chat.reply).to_contain_text("word39")
+    assert "word29" not in await chat.reply.inner_text()
+    await expect(chat.reply).to_contain_text("word29")
 
 
 async def test_a_tool_at_work_is_shown(chat: ChatPage) -> None:
@@ -55,13 +54,13 @@ async def test_code_can_be_copied(chat: ChatPage) -> None:
 async def test_stop_keeps_what_was_said(chat: ChatPage) -> None:
     """Stop ends the model. What it said stays, marked, also after a reload."""
     await chat.enter("stopper")
-    await chat.say(LONG)
+    await chat.say(SLOW)
     await expect(chat.reply).to_contain_text("word3")
     await chat.stop.click()
     await expect(chat.last).to_contain_text("You stopped this reply.")
     await expect(chat.last.locator(".notice")).to_be_in_viewport(ratio=1)
     said = await chat.reply.inner_text()
-    assert "word39" not in said
+    assert "word29" not in said
     await expect(chat.text).to_be_focused()
     await chat.tab.reload()
     await expect(chat.last).to_contain_text("You stopped this reply.")
@@ -73,17 +72,17 @@ async def test_a_stop_that_fails_is_said(chat: ChatPage, watch: Watch) -> None:
     watch.expected = ["503"]
     await chat.enter("unstoppable")
     await chat.tab.route("**/chat/stop", lambda it: it.fulfill(status=503, json={"detail": "Not now.", "code": "x"}))
-    await chat.say(LONG)
+    await chat.say(SLOW)
     await expect(chat.reply).to_contain_text("word3")
     await chat.stop.click()
     await chat.notice("Not now.")
-    await expect(chat.reply).to_contain_text("word39")
+    await expect(chat.reply).to_contain_text("word29")
 
 
 async def test_escape_stops(chat: ChatPage) -> None:
     """Escape stops a reply without leaving the text field."""
     await chat.enter("escaper")
-    await chat.say(LONG)
+    await chat.say(SLOW)
     await expect(chat.reply).to_contain_text("word3")
     await chat.text.press("Escape")
     await expect(chat.last).to_contain_text("You stopped this reply.")

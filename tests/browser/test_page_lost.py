@@ -6,11 +6,8 @@ import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
 from harness.system import System
-from tests.browser.chat_page import ChatPage
+from tests.browser.chat_page import SLOW, ChatPage
 from tests.browser.conftest import Watch, with_model
-
-SLOW = "script:slow " + " ".join(f"word{number}" for number in range(30))
-"""A message whose reply takes some seconds."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 

@@ -7,7 +7,7 @@ from playwright.async_api import Browser, Page, expect
 from harness.openid_issuer import OpenIdIssuer
 from harness.paths import ROOT
 from harness.system import System
-from tests.browser.chat_page import ChatPage, summarized
+from tests.browser.chat_page import SLOW, ChatPage, summarized
 from tests.browser.conftest import Watch
 from tests.calls import client, entries
 
@@ -166,7 +166,7 @@ async def test_a_failure_and_a_running_reply_are_accessible(chat: ChatPage, watc
     """axe-core finds nothing while a reply runs and after a failure."""
     watch.expected = ["502"]
     await chat.enter("failing-reader")
-    await chat.say("script:slow " + "word " * 30)
+    await chat.say(SLOW)
     await expect(chat.reply).to_contain_text("word")
     await assert_accessible(chat.tab, "running")
     await chat.stop.click()
