@@ -6,11 +6,11 @@ dapr_wire.py makes the calls; this module says what their responses mean.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from dapr_wire import (
     BULK_TIMEOUT_SECONDS,
@@ -139,11 +139,12 @@ class DaprState:
 
     async def _get(self, key: str) -> SidecarResponse | None:
         """Read a key; None if the sidecar says that it failed. Raises StoreUnavailable without a response."""
-        try:
+        with suppress(ConnectionCut):
             response = await self._wire.get(key)
-        except ConnectionCut:
-            return None
-        return response if response.status_code in (200, 204) else None
+            if response.status_code in (200, 204):
+                return response
+        self._note_failure()
+        return None
 
     async def get_together(self, keys: Sequence[str]) -> tuple[list[Stored | None], int]:
         """Read a few documents by one call, in the order of `keys`. Also returns the bytes of all of them as JSON.
@@ -152,14 +153,15 @@ class DaprState:
         as `get` does.
         """
         await self._probe.check_readable()
-        with self._noting_failure():
-            try:
+        try:
+            with self._noting_failure():
                 items, size_bytes = await self._get_many(keys, CALL_TIMEOUT_SECONDS)
                 return [_stored(item) for item in items], size_bytes
-            except BulkReadFailed as failure:
-                for key in () if failure.of_all else keys:
-                    await self.get(key)  # says so if only this one cannot be read
+        except BulkReadFailed as failure:
+            if failure.of_all:
                 raise
+        each = [await self.get(key) for key in keys]  # says so if only one cannot be read
+        return each, sum(len(to_json(it.value)) for it in each if it)
 
     async def get_bulk(self, keys: Sequence[str]) -> BulkRead:
         """Read many documents by one call. Bound the number of keys (bulk_reads.py).
@@ -270,9 +272,12 @@ class DaprState:
         try:
             yield
         except StoreUnavailable:
-            for note in self.on_failure:
-                note()
+            self._note_failure()
             raise
+
+    def _note_failure(self) -> None:
+        for note in self.on_failure:
+            note()
 
     async def _save(self, items: Sequence[bytes], expected: Iterable[int] = ()) -> int:
         """Write items and return the status. Raises WriteUncertain if there was no response."""

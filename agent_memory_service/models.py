@@ -442,6 +442,11 @@ class SessionPage(BaseModel):
 
     conversations: list[SessionInfo]
     before: str | None
+    damaged: list[str] = Field(
+        default=[],
+        exclude_if=lambda damaged: not damaged,
+        description="sessions among them that cannot be read; absent if there are none",
+    )
 
 
 class ExportedSession(BaseModel):

@@ -128,10 +128,11 @@ class ListedSession(BaseModel):
 
 
 class SessionList(BaseModel):
-    """Some of a user's sessions. `before` is the cursor of the next ones."""
+    """Some of a user's sessions. `before` is the cursor of the next ones; `damaged` has the ids of unreadable ones."""
 
     conversations: list[ListedSession]
     before: str | None
+    damaged: list[str] = []
 
 
 class Recollection(BaseModel):

@@ -114,7 +114,9 @@ def session_page(part: SessionsPart | None) -> SessionPage:
     if part is None:
         return SessionPage(conversations=[], before=None)
     return SessionPage(
-        conversations=[session_info(session) for session in part.sessions], before=cursor(part.before, part.epoch)
+        conversations=[session_info(session) for session in part.sessions],
+        before=cursor(part.before, part.epoch),
+        damaged=list(part.damaged),
     )
 
 

@@ -12,7 +12,7 @@ from tests.fake_clients import Fault, is_write
 from tests.fake_time import run
 from tests.rules_harness import Simulate, settled
 from tests.service_under_test import Service
-from tests.user_workload import Erase, ListByActivity, ListSessions
+from tests.user_workload import Erase, ListByActivity, Listed, ListSessions
 from tests.workload import Append
 
 LIST_KEY = "sessions-of:u"
@@ -193,8 +193,8 @@ def test_a_mark_read_before_its_head_stays(simulate: Simulate, fault: Fault) -> 
     simulation.step("0.0", fault)
     assert simulation.complete("0.0").error is None
     simulation.finish()  # the compaction that the reader has started
-    assert simulation.request(ListByActivity("s")).result == ["s", "t"]
-    assert simulation.request(ListSessions("s")).result == ["t", "s"]
+    assert simulation.request(ListByActivity("s")).result == Listed(["s", "t"])
+    assert simulation.request(ListSessions("s")).result == Listed(["t", "s"])
     settled(simulation)
 
 

@@ -42,8 +42,9 @@ async def check_it_is_named_and_the_others_are_read(service: Service) -> None:
     for path in ("/conversations/a", "/conversations/a?last=20", "/memories/u/recall?session_id=a"):
         assert_named(await service.http.get(path))
     assert_named(await service.append("a", "t2", "more"))
-    export = (await service.http.get("/memories/u/export")).json()
-    assert ([it["session_id"] for it in export["conversations"]], export["damaged"]) == (["b"], ["a"])
+    for path in ("/memories/u/export", "/memories/u/conversations", "/memories/u/conversations?order=activity"):
+        found = (await service.http.get(path)).json()
+        assert ([it["session_id"] for it in found["conversations"]], found["damaged"]) == (["b"], ["a"])
     assert (await service.http.get("/memories/u/recall?session_id=b")).json()["conversation"]["total"] == 1
     assert (await service.append("b", "t2", "more")).status_code == 201
 

@@ -7,7 +7,7 @@ from log.sweeps import SWEEP_AFTER_SECONDS
 from tests.fake_clients import Fault
 from tests.rules_harness import Simulate, settled
 from tests.simulation import Simulation
-from tests.user_workload import ChangeGoal, Erase, Initialize, ListSessions
+from tests.user_workload import ChangeGoal, Erase, Initialize, Listed, ListSessions
 from tests.workload import Append, Delete, Operation, Replace
 
 LONG = [Append("s", "a", size=3), Append("s", "b", size=3)]
@@ -138,7 +138,7 @@ def test_an_erase_finished_later_leaves_what_came_since(simulate: Simulate) -> N
     profile = simulation.dapr.values()["user:u"]
     assert isinstance(profile, dict)
     assert profile["goal"] == "new"
-    assert simulation.request(ListSessions("new")).result == ["new2", "new"]
+    assert simulation.request(ListSessions("new")).result == Listed(["new2", "new"])
     settled(simulation)
 
 

@@ -10,7 +10,7 @@ from tests.fake_time import run
 from tests.fake_wire import JSON
 from tests.rules_harness import Simulate, settled
 from tests.service_under_test import Service
-from tests.user_workload import ChangeGoal, Erase, Initialize, ListSessions
+from tests.user_workload import ChangeGoal, Erase, Initialize, Listed, ListSessions
 from tests.workload import Append, Delete, Operation, Replace
 
 PROFILE: dict[str, JSON] = {"name": "Ann", "preferred_style": "formal", "goal": "secret"}
@@ -34,7 +34,7 @@ def test_an_erase_leaves_what_came_after_its_freeze(simulate: Simulate) -> None:
     simulation.reach("0.0", "save session:s")
     assert simulation.complete("1.0").error is None
     assert simulation.complete("0.0").error is None
-    assert simulation.request(ListSessions("t")).result == ["t"]
+    assert simulation.request(ListSessions("t")).result == Listed(["t"])
     assert "session_id': 's'" not in str(simulation.dapr.values())
     assert settled(simulation, "t").turns == ["p"]
     assert simulation.observer.now["s"].deleted
@@ -46,7 +46,7 @@ def test_a_first_turn_after_an_erase_revives_the_list(simulate: Simulate) -> Non
     simulation.reach("0.0", "save sessions-of:u")
     simulation.complete("1.0")
     assert simulation.complete("0.0").error is None
-    assert simulation.request(ListSessions("t")).result == ["t"]
+    assert simulation.request(ListSessions("t")).result == Listed(["t"])
     assert settled(simulation, "t").turns == ["p"]
 
 
@@ -78,7 +78,7 @@ def test_an_erase_that_meets_a_claim_under_way_gets_the_session_too(simulate: Si
     simulation.reach("0.0", "save session:s")
     simulation.complete("1.0")
     assert simulation.complete("0.0").error is None
-    assert simulation.request(ListSessions("s")).result == ["s"]
+    assert simulation.request(ListSessions("s")).result == Listed(["s"])
     assert settled(simulation).owner == "u"
 
 
@@ -125,7 +125,7 @@ def test_a_compaction_does_not_lose_a_session_listed_meanwhile(simulate: Simulat
     simulation.reach("0.0", "save sessions-of:u")
     simulation.complete("1.0")
     simulation.finish()
-    assert simulation.request(ListSessions("t")).result == ["t"]
+    assert simulation.request(ListSessions("t")).result == Listed(["t"])
     settled(simulation, "t")
 
 
@@ -141,7 +141,7 @@ def test_an_entry_whose_response_was_lost_is_not_listed_twice_after_a_compaction
     assert "'s'" not in compacted
     assert simulation.complete("0.0").error is None
     assert str(simulation.dapr.values()["sessions-of:u"]).count("session_id") == 1
-    assert simulation.request(ListSessions("t")).result == ["t"]
+    assert simulation.request(ListSessions("t")).result == Listed(["t"])
     settled(simulation, "t")
 
 

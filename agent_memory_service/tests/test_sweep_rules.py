@@ -7,7 +7,7 @@ from tests.fake_wire import JSON
 from tests.read_workload import Read
 from tests.rules_harness import Simulate, settled
 from tests.simulation import Simulation
-from tests.user_workload import Erase, ListSessions
+from tests.user_workload import Erase, Listed, ListSessions
 from tests.workload import Append, Delete, Operation, Replace
 
 OLD: JSON = {
@@ -100,7 +100,7 @@ def test_a_list_revived_before_it_was_swept_keeps_its_new_pages(simulate: Simula
     for step in range(len(new) + 1):
         simulation.complete(f"0.{step}")
     simulation.finish()
-    assert simulation.request(ListSessions("b0")).result == sessions[1][::-1]
+    assert simulation.request(ListSessions("b0")).result == Listed(sessions[1][::-1])
     assert settled(simulation, "a0").deleted
 
 
@@ -122,7 +122,7 @@ def test_a_session_listed_twice_is_returned_once(simulate: Simulate) -> None:
     simulation.reach("0.0", "save session:s")
     simulation.complete("1.0")
     simulation.complete("0.0")
-    assert simulation.request(ListSessions("s")).result == ["s"]
+    assert simulation.request(ListSessions("s")).result == Listed(["s"])
     assert settled(simulation).turns == ["q", "p"]
 
 

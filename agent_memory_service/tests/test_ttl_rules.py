@@ -4,7 +4,7 @@ import pytest
 
 from tests.fake_clients import Fault
 from tests.rules_harness import Simulate, settled
-from tests.user_workload import ChangeGoal, Erase, ListSessions
+from tests.user_workload import ChangeGoal, Erase, Listed, ListSessions
 from tests.workload import Append
 
 TWO_DAYS_SECONDS = 2 * 24 * 60 * 60
@@ -39,4 +39,4 @@ def test_a_list_begun_again_after_an_erase_stays(simulate: Simulate, fault: Faul
     simulation.complete("0.0")
     assert settled(simulation, "t").turns == ["p"]
     simulation.dapr.clock = lambda: simulation.loop.now + TWO_DAYS_SECONDS
-    assert simulation.request(ListSessions("t")).result == ["t"]
+    assert simulation.request(ListSessions("t")).result == Listed(["t"])

@@ -1,14 +1,14 @@
 """Operations on everything that is stored of a user. workload.py has those on one session."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from cursor import Cursor
 from documents import Document
 from errors import NotOwner, ServiceError, SessionDeleted
 from memory import Memory
 from tests.history_oracle import Texts, View
-from user_sessions import Order
+from user_sessions import Order, SessionsPart
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,20 @@ class DuePass:
         return False
 
 
+@dataclass
+class Listed:
+    """The ids of the sessions in a list, and of those that cannot be read. Two failed reads look like damage."""
+
+    found: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+
+    def add(self, part: SessionsPart | None) -> None:
+        """Add a part of the list."""
+        if part is not None:
+            self.found += [item.session_id for item in part.sessions]
+            self.damaged += part.damaged
+
+
 @dataclass(frozen=True)
 class ListSessions:
     """List a user's sessions."""
@@ -129,23 +143,25 @@ class ListSessions:
     session: str
     user: str = "u"
 
-    async def run(self, memory: Memory) -> list[str]:
-        page = await memory.sessions.part(self.user, None, 3)
-        found = [] if page is None else [item.session_id for item in page.sessions]
-        while page is not None and page.before is not None:
-            page = await memory.sessions.part(self.user, Cursor(page.before), 3)
-            found += [] if page is None else [item.session_id for item in page.sessions]
-        return found
+    async def run(self, memory: Memory) -> Listed:
+        listed = Listed()
+        part = await memory.sessions.part(self.user, None, 3)
+        listed.add(part)
+        while part is not None and part.before is not None:
+            part = await memory.sessions.part(self.user, Cursor(part.before), 3)
+            listed.add(part)
+        return listed
 
     def may(self, before: View, after: View) -> bool:
         return False
 
     def agrees(self, result: object, states: Sequence[View]) -> bool:
-        """No session is listed twice. A live one of the user is listed, any other is not."""
-        assert isinstance(result, list)
-        times = result.count(self.session)
+        """No session is listed twice. A live one of the user is listed or named as damaged, any other is not listed."""
+        assert isinstance(result, Listed)
+        times = result.found.count(self.session)
         theirs = [state.live and state.owner == self.user for state in states]
-        return (times == 0 and not all(theirs)) or (times == 1 and any(theirs))
+        may_be_missing = not all(theirs) or self.session in result.damaged
+        return (times == 0 and may_be_missing) or (times == 1 and any(theirs))
 
     def refusal_agrees(self, error: ServiceError, state: View) -> bool:
         return False
@@ -158,17 +174,18 @@ class ListByActivity:
     session: str
     user: str = "u"
 
-    async def run(self, memory: Memory) -> list[str]:
-        page = await memory.sessions.part(self.user, None, 100, Order.ACTIVITY)
-        return [] if page is None else [item.session_id for item in page.sessions]
+    async def run(self, memory: Memory) -> Listed:
+        listed = Listed()
+        listed.add(await memory.sessions.part(self.user, None, 100, Order.ACTIVITY))
+        return listed
 
     def may(self, before: View, after: View) -> bool:
         return False
 
     def agrees(self, result: object, states: Sequence[View]) -> bool:
         """No session is listed twice, and none that is not the user's. One that is being marked may be missing."""
-        assert isinstance(result, list)
-        times = result.count(self.session)
+        assert isinstance(result, Listed)
+        times = result.found.count(self.session)
         return times == 0 or (times == 1 and any(state.live and state.owner == self.user for state in states))
 
     def refusal_agrees(self, error: ServiceError, state: View) -> bool:

@@ -130,7 +130,8 @@ async def list_sessions(
     """List the user's sessions, the one with the latest activity first."""
     with reported_failures():
         page = await services.user_data.sessions(user.user_id, limit, before)
-    return SessionPage(sessions=[_session_info(it) for it in page.conversations], before=page.before)
+    sessions = [_session_info(it) for it in page.conversations]
+    return SessionPage(sessions=sessions, before=page.before, damaged=page.damaged)
 
 
 @waiting.get(

@@ -33,6 +33,13 @@ async def test_sessions_come_in_pages(client: httpx.AsyncClient, memory: Scripte
     assert (await client.get("/users/alice/sessions?limit=101")).status_code == 422
 
 
+async def test_sessions_that_cannot_be_read_are_named(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
+    """What memory says of damaged sessions is passed on."""
+    memory.respond_next("sessions", httpx.Response(200, json={"conversations": [], "before": None, "damaged": ["s"]}))
+    page = (await client.get("/users/alice/sessions")).json()
+    assert page == {"sessions": [], "before": None, "damaged": ["s"]}
+
+
 async def test_messages_come_in_pages(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
     """The newest messages come first, oldest first within a page, with the summary and the cursor."""
     memory.remember("s", "alice", *[("user", f"{number}") for number in range(5)])

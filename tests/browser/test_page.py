@@ -201,6 +201,17 @@ async def test_the_session_with_the_latest_activity_is_first(chat: ChatPage) -> 
     await expect(listed).to_have_text(["First one", "Second one"])
 
 
+async def test_sessions_that_cannot_be_read_are_counted(chat: ChatPage) -> None:
+    """The list is not silently shorter: above it stands how many sessions are missing, and what to do."""
+    page = {"sessions": [], "before": "1-ab", "damaged": ["s", "t"]}
+    await chat.tab.route("**/sessions?*", lambda route: route.fulfill(json=page))
+    await chat.enter("unreadable")
+    notice = chat.tab.locator("#session-notice")
+    await expect(notice).to_have_text("Sessions that cannot be read: 2. Report it to whoever runs this service.")
+    await chat.button("More sessions").click()
+    await expect(notice).to_contain_text("cannot be read: 4.")
+
+
 async def test_a_long_session_opens_with_its_end(chat: ChatPage, served: System) -> None:
     """Of 5,000 messages one page is read. Older ones come as one scrolls up, and nothing in view moves."""
     session = served.new_id("session")

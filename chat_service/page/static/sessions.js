@@ -10,6 +10,7 @@ export class Sessions {
   #user = "";
   #current = "";
   #before = null;
+  #damaged = 0;
 
   /**
    * @param {(session: string) => void} open shows a session
@@ -44,10 +45,11 @@ export class Sessions {
       const made = page.sessions.map((session) => this.#item(session));
       if (more) this.#list.append(...made);
       else this.#list.replaceChildren(...made);
+      this.#damaged = (more ? this.#damaged : 0) + (page.damaged?.length ?? 0);
       this.#before = page.before;
       this.#more.hidden = !page.before;
       this.mark(this.#current);
-      showProblem(byId("session-notice"), null);
+      showProblem(byId("session-notice"), this.#damaged ? unreadable(this.#damaged) : null);
     } catch (error) {
       showProblem(byId("session-notice"), error);
     }
@@ -81,4 +83,8 @@ export class Sessions {
     if (id === this.#current) this.begin();
     else byId("new-session").focus();
   }
+}
+
+function unreadable(/** @type {number} */ count) {
+  return new Error(`Sessions that cannot be read: ${count}. Report it to whoever runs this service.`);
 }
