@@ -113,8 +113,9 @@ def test_a_list_shows_a_session_whose_head_failed_to_be_read_once(service: Servi
     run(scenario())
 
 
-def test_an_erase_leaves_only_what_cannot_be_read(service: Service) -> None:
-    """The response names it. Once the value is back, a repeat erases it too."""
+@pytest.mark.parametrize("is_restored", [True, False])
+def test_an_erase_leaves_only_what_cannot_be_read(service: Service, *, is_restored: bool) -> None:
+    """The response names it. Once the value is back, or was removed by hand, a repeat finishes the erase."""
 
     async def scenario() -> None:
         sessions = ["a", *(f"s{number}" for number in range(20))]
@@ -124,9 +125,13 @@ def test_an_erase_leaves_only_what_cannot_be_read(service: Service) -> None:
         service.dapr.entries[DAMAGED].data = "garbage"
         assert_named(await service.http.delete("/memories/u"))
         assert [key for key, it in service.dapr.values().items() if "words" in encoded(it)] == []
-        service.dapr.entries[DAMAGED].data = value
+        if is_restored:
+            service.dapr.entries[DAMAGED].data = value
+        else:
+            del service.dapr.entries[DAMAGED]
         assert (await service.http.delete("/memories/u")).status_code == 204
         assert [(await service.http.get(f"/conversations/{it}")).status_code for it in sessions] == [410] * 21
+        assert [key for key, it in service.dapr.values().items() if "words" in encoded(it)] == []
 
     run(scenario())
 
