@@ -93,8 +93,12 @@ class Process:
         self.wait()
 
     def pause(self) -> None:
-        """Stop its execution: the kernel still accepts connections, and no request gets a response."""
+        """Stop its execution: the kernel still accepts connections, and no request gets a response.
+
+        The signal stops one thread first. On a busy machine others could go on for a time, so this waits for all.
+        """
         os.kill(self.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Continue a paused process."""

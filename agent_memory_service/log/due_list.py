@@ -29,8 +29,8 @@ MAX_BUCKET_ITEMS = 250
 ITEMS_AT_ONCE = 50
 """Items of one registration that are written together."""
 BUCKET_TTL_SECONDS = 90 * 24 * 60 * 60
-"""How long a bucket lives, in seconds. A worker removes it long before. Only one that reaches the store when its minute
-is done is left; it has ids and no text. A service that is stopped for longer than this forgets what was due."""
+"""How long a bucket lives, in seconds. A worker removes it long before. Only one that reaches the store over an hour
+late is left; it has ids and no text. A service that is stopped for longer than this forgets what was due."""
 LATEST_SECONDS_BEFORE = 30
 """An item is registered this long before its minute, in seconds, or else registered again: clocks may differ so much,
 and no worker looks at the minute before."""

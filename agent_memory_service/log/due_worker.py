@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -22,6 +22,9 @@ ITEMS_AT_ONCE = 4
 """Items that a worker works on at the same time. It bounds the load that sweeps put on the store."""
 GRACE_MINUTES = 2
 """Minutes after which the buckets of a minute are final: clocks may differ, and a registration takes a moment."""
+LATE_MINUTES = 60
+"""Minutes after which the buckets of a minute are looked at once more: a write that was on its way may have reached the
+store when its minute was done. What lands up to an hour late is done."""
 MINUTES_AT_ONCE = 12
 """Minutes whose buckets are read at once: with 16 buckets each, that is one bulk read."""
 
@@ -74,12 +77,19 @@ class DueWorker:
         first = await self._due.done_minute() + 1
         self._done_minute = first - 1
         left = [now - GRACE_MINUTES + 1]
-        for start in range(first, now + 1, MINUTES_AT_ONCE):
-            for minute, key in await self._due.filled(range(start, min(start + MINUTES_AT_ONCE, now + 1))):
-                if not await self._work(key):
-                    left.append(minute)
+        async for minute, key in self._filled(range(first, now + 1)):
+            if not await self._work(key):
+                left.append(minute)
+        async for _, key in self._filled(range(first - LATE_MINUTES, min(left) - LATE_MINUTES)):
+            await self._work(key)
         self._done_minute = min(left) - 1
         await self._due.set_done_minute(self._done_minute)
+
+    async def _filled(self, minutes: range) -> AsyncIterator[tuple[int, str]]:
+        """Give the minute and the key of each bucket that exists."""
+        for at in range(0, len(minutes), MINUTES_AT_ONCE):
+            for place in await self._due.filled(minutes[at : at + MINUTES_AT_ONCE]):
+                yield place
 
     async def _work(self, key: str) -> bool:
         """Work on a bucket. Returns whether it is done; if not, another worker has it, or its value is damaged."""

@@ -19,7 +19,7 @@ from tests.workload import Operation, memory_over
 
 LANDS_WITHIN_SECONDS = 1.0
 """Seconds after which a write whose client gave up reaches the store, unless the test says otherwise."""
-MAX_PASSES = 200
+MAX_PASSES = 300
 """Passes over the due list until it is empty; the longest run needs far fewer."""
 MAX_STEPS = 5_000
 """Calls and timers of a run; the longest run has far fewer."""

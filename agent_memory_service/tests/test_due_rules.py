@@ -45,6 +45,21 @@ def test_a_page_that_lands_late_is_gone_in_time(simulate: Simulate, ending: Oper
     assert settled(simulation) == simulation.observer.now["s"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("late_seconds", [4 * 60, 58 * 60])
+def test_a_bucket_that_lands_late_is_done(simulate: Simulate, late_seconds: int) -> None:
+    """Its minute was done long ago. It would stay for months, with a user's id."""
+    simulation = simulate([Erase("s")], [ListSessions("s")], before=LONG)
+    simulation.reach("0.0", "save due:3")  # the key of a minute
+    simulation.step("0.0", Fault.LATE)
+    simulation.crash(0)
+    simulation.lands_within_seconds = late_seconds
+    simulation.work(late_seconds + 1)
+    assert not simulation.schedule.late
+    simulation.work(WORST_CASE_SECONDS - late_seconds)
+    assert simulation.buckets() == []
+
+
 def test_the_sweeps_cover_an_hour() -> None:
     """The tests above rest on the schedule: a minute, five, fifteen, and an hour."""
     assert SWEEP_AFTER_SECONDS == (60, 300, 900, 3600)
