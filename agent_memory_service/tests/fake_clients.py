@@ -140,6 +140,7 @@ class Schedule:
     dapr: FakeDapr
     parked: list[Call] = field(default_factory=list)
     late: list[LateWork] = field(default_factory=list)
+    late_ttl_keys: set[str] = field(default_factory=set)
     trace: list[str] = field(default_factory=list)
     troubles: int = 0  # calls with a fault, and calls that their client gave up on
 
@@ -173,6 +174,7 @@ class Schedule:
     def _finish(self, call: Call, steps: list[TtlStep], *, late: bool) -> None:
         for step in steps:
             if late:
+                self.late_ttl_keys |= set(named(call.request).split()[1:])
                 self.late.append(LateWork(f"{call} TTL step", step))
             else:
                 step()

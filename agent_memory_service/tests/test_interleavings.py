@@ -115,7 +115,8 @@ def run(
             assert by_age.damaged == by_activity.damaged == []
         judge(simulation)
         simulation.finish_what_is_due()  # a list that was read may have been written anew, without its dead entries
-        check_store(simulation.dapr, simulation.page, nothing_is_due=True)
+        late = simulation.schedule.late_ttl_keys
+        check_store(simulation.dapr, simulation.page, nothing_is_due=True, late_ttl_keys=late)
     finally:
         note("\n".join([*map(str, programs), *simulation.schedule.trace]))
         simulation.close()
