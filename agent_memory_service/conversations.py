@@ -57,18 +57,20 @@ class Conversations:
                 marks.append(await self._sessions.mark_active(turn.user_id, session_id, fields))
             return {**fields, **marks[0]}
 
-        async def admit(head: Head | None) -> Document:
+        async def admit(head: Head | None, is_repeat: bool) -> Document:
             """Return the fields of the head that will have the turn.
 
             A deleted session is refused, and so is one of another user. A session of this user keeps its fields. One
             without an owner, which is new or was written by the tutorial's code, is listed and becomes this user's.
             """
             self._check_not_deleted(session_id, head)
+            _check_owner(head, turn.user_id, turn.owner_required)
             fields = head.fields if head else {}
+            if is_repeat:
+                return fields
             if head and fields.get("owner") == turn.user_id:
                 fields = await with_mark(fields)
                 return fields if head.total else {**fields, **_first_words(entries)}
-            _check_owner(head, turn.user_id, turn.owner_required)
             if head:
                 await self._log.check_room(key, head, turn.turn_id, entries)
             listed = await self._sessions.add(turn.user_id, session_id)
@@ -78,23 +80,27 @@ class Conversations:
         self._sweeper.adopt(key, appended.recorded.head)
         return appended
 
-    async def read_whole(self, session_id: str, user_id: str | None = None) -> Slice | SliceStream | None:
+    async def read_whole(
+        self, session_id: str, user_id: str | None = None, *, owner_required: bool = False
+    ) -> Slice | SliceStream | None:
         """Return the whole history, None if there is no such session. Raises what `read_part` raises."""
-        return await self._read(session_id, user_id, lambda head: (0, head.total))
+        return await self._read(session_id, user_id, lambda head: (0, head.total), owner_required=owner_required)
 
-    async def read_history(self, session_id: str) -> list[Entry] | AsyncGenerator[Sequence[Entry], None]:
+    async def read_history(
+        self, session_id: str, user_id: str | None = None, *, owner_required: bool = False
+    ) -> list[Entry] | AsyncGenerator[Sequence[Entry], None]:
         """Return all messages, empty if there is no such session; in parts if they are many megabytes.
 
         Raises what `read_part` raises.
         """
-        whole = await self.read_whole(session_id)
+        whole = await self.read_whole(session_id, user_id, owner_required=owner_required)
         if isinstance(whole, SliceStream):
             return whole.parts
         return list(whole.entries) if whole else []
 
-    async def check_owner(self, session_id: str, user_id: str, *, owner_required: bool = False) -> None:
-        """Raise NotOwner if the session belongs to another user, or, with `owner_required`, to nobody."""
-        await self._read(session_id, user_id, lambda head: (head.total, head.total), owner_required=owner_required)
+    async def check_owner(self, session_id: str, user_id: str) -> None:
+        """Raise NotOwner if the session belongs to another user, and SessionDeleted."""
+        await self._read(session_id, user_id, lambda head: (head.total, head.total))
 
     async def read_part(
         self,

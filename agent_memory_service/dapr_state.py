@@ -153,13 +153,9 @@ class DaprState:
         as `get` does.
         """
         await self._probe.check_readable()
-        try:
-            with self._noting_failure():
-                items, size_bytes = await self._get_many(keys, CALL_TIMEOUT_SECONDS)
-                return [_stored(item) for item in items], size_bytes
-        except BulkReadFailed as failure:
-            if failure.of_all:
-                raise
+        with suppress(BulkReadFailed), self._noting_failure():
+            items, size_bytes = await self._get_many(keys, CALL_TIMEOUT_SECONDS)
+            return [_stored(item) for item in items], size_bytes
         each = [await self.get(key) for key in keys]  # says so if only one cannot be read
         return each, sum(len(to_json(it.value)) for it in each if it)
 

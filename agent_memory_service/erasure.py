@@ -1,18 +1,19 @@
 """Erasing everything that is stored of a user.
 
-An erase has four steps. It freezes the list of sessions: a field of the list says how many entries the erase is about.
-It erases the profile, then the sessions of these entries, and closes the list. What is added after the freeze stays.
-The due list has the erase from the beginning, so one that is interrupted anywhere after the freeze is finished.
+An erase has five steps. It freezes the list of sessions: a field of the list says how many entries the erase is
+about. It erases the profile, then the sessions of these entries. It removes facts of these sessions that came since the
+profile was erased. It closes the list. What else is added after the freeze stays. The due list has the erase from the
+beginning, so one that is interrupted anywhere after the freeze is finished.
 """
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from dapr_state import ValueUnreadable
 from documents import JSON, Document, Entry
-from errors import BodyTooLarge, StoreConflict, StoreRefusesWrites
+from errors import BodyTooLarge, StoreRefusesWrites
 from keys import list_key, session_key
 from list_compaction import was_listed_lately
 from log import page_plan
@@ -20,7 +21,7 @@ from log.due_list import DueItem, DueList
 from log.due_worker import Later
 from log.page_plan import Head, Write
 from log.paged_log import PagedLog
-from log.sweeps import TOMBSTONE_TTL_SECONDS, Sweeper
+from log.sweeps import TOMBSTONE_TTL_SECONDS, Sweeper, next_step
 from profiles import Profiles
 
 ERASE = "erase"
@@ -31,8 +32,6 @@ ENTRIES_AT_ONCE = 96
 """Entries of a list that are read at once: eight pages."""
 SESSIONS_AT_ONCE = 8
 """Sessions of one user that are erased at the same time. It bounds the load that one erase puts on the store."""
-MAX_FREEZES = 10
-"""Freezes before an erase gives up. Another one is needed only if an erase that began earlier closed the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,15 @@ class FrozenList:
 
     head: Head
     entries: int
-    mark: JSON = None
+    mark: JSON
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What came of the sessions of a list: the ids of those that are erased, and why others cannot be."""
+
+    erased: set[JSON] = field(default_factory=set)
+    unreadable: list[ValueUnreadable] = field(default_factory=list)
 
 
 class Erasure:
@@ -68,12 +75,9 @@ class Erasure:
 
     async def _erase(self, user_id: str) -> None:
         await self._due.register([DueItem(ERASE, user_id)])
-        for _ in range(MAX_FREEZES):
-            frozen = await self._freeze(user_id, await self._profiles.etag(user_id))
-            await self._profiles.erase(user_id)
-            if await self._erase_frozen(user_id, frozen):
-                return
-        raise StoreConflict
+        frozen = await self._freeze(user_id, await self._profiles.etag(user_id))
+        await self._profiles.erase(user_id)
+        await self._erase_frozen(user_id, frozen)
 
     async def _free_space(self, user_id: str) -> None:
         """Remove the pages of the user's sessions."""
@@ -87,56 +91,56 @@ class Erasure:
                 await asyncio.gather(*(self._sweeper.free_space(it, lambda head: _is_of(head, user_id)) for it in part))
 
     async def resume(self, item: DueItem) -> Later | None:
-        """Finish an erase that was interrupted. A profile that was changed after the freeze stays.
+        """Finish an erase that was interrupted, also if its freeze reaches the store up to an hour late.
 
-        Raises HistoryDamaged, StoreConflict and StoreUnavailable.
+        A profile that was changed after the freeze stays. Raises HistoryDamaged, StoreConflict and StoreUnavailable.
         """
         head = await self._log.head(list_key(item.id))
         mark = head.fields.get(ERASING) if head else None
         if head is not None and isinstance(mark, dict):
             await self._profiles.erase_unchanged(item.id, cast(str | None, mark["profile"]))
             await self._erase_frozen(item.id, FrozenList(head, cast(int, mark["entries"]), mark))
-        return None
+        return next_step(item)
 
     async def _freeze(self, user_id: str, profile_etag: str | None) -> FrozenList:
         """Say in the list that all of its entries are being erased. An absent list becomes a tombstone."""
 
         async def decide(head: Head | None) -> Write | None:
-            if head is None:
-                return Write(page_plan.tombstone(None))
-            if head.deleted:
-                return Write(head)  # a first entry that is on its way is then refused
-            mark: Document = {"entries": head.total, "profile": profile_etag}
-            if head.fields.get(ERASING) == mark:
+            frozen = head or page_plan.tombstone(None)
+            mark: Document = {"entries": frozen.total, "profile": profile_etag}
+            if frozen.fields.get(ERASING) == mark and not frozen.deleted:
                 return None
-            return Write(page_plan.with_field(head, ERASING, mark))
+            # Also over a tombstone with this mark: a first entry that is on its way is then refused.
+            return Write(page_plan.with_field(frozen, ERASING, mark))
 
         head = cast(Head, await self._log.compare_and_swap(list_key(user_id), decide))
-        return FrozenList(head, head.total, head.fields.get(ERASING))
+        return FrozenList(head, head.total, head.fields[ERASING])
 
-    async def _erase_frozen(self, user_id: str, frozen: FrozenList) -> bool:
-        """Erase the sessions of a frozen list and close it. Returns False if another erase closed it meanwhile.
+    async def _erase_frozen(self, user_id: str, frozen: FrozenList) -> None:
+        """Erase the sessions of a frozen list and close it.
 
-        A session whose head cannot be read keeps the list from being closed, and no other from being erased.
+        If another erase closes it meanwhile, that one has erased them: it was about these entries at least. A session
+        whose head cannot be read keeps the list from being closed, and no other from being erased.
         """
         key = list_key(user_id)
-        unreadable: list[ValueUnreadable] = []
+        outcome = _Outcome()
         for first in range(0, frozen.entries, ENTRIES_AT_ONCE):
             entries = await self._log.entries(key, frozen.head, first, min(first + ENTRIES_AT_ONCE, frozen.entries))
             if entries is None:
                 await self._log.newer_head(key, frozen.head)
-                return False
+                return
             for at in range(0, len(entries), SESSIONS_AT_ONCE):
                 sessions = {entry["session_id"]: entry for entry in entries[at : at + SESSIONS_AT_ONCE]}
-                erasing = (self._erase_session(user_id, entry, unreadable) for entry in sessions.values())
+                erasing = (self._erase_session(user_id, entry, outcome) for entry in sessions.values())
                 await asyncio.gather(*erasing)
-        if unreadable:
-            raise unreadable[0]
+        if outcome.unreadable:
+            raise outcome.unreadable[0]
+        # One may have found its session alive, and was written after the profile was erased.
+        await self._profiles.keep_facts(user_id, lambda fact: fact.get("session_id") not in outcome.erased)
         await self._close(user_id, frozen)
-        return True
 
-    async def _erase_session(self, user_id: str, entry: Entry, unreadable: list[ValueUnreadable]) -> None:
-        """Write a tombstone over the session if it is the user's, and sweep it. Adds to `unreadable`."""
+    async def _erase_session(self, user_id: str, entry: Entry, outcome: _Outcome) -> None:
+        """Write a tombstone over the session if it is the user's, and sweep it."""
         key = session_key(entry["session_id"])
         retirement = self._sweeper.retirement(key)
 
@@ -157,9 +161,10 @@ class Erasure:
         except BodyTooLarge:  # a session without an owner, and no turn can claim it: that needs a larger document
             return
         except ValueUnreadable as error:
-            unreadable.append(error)
+            outcome.unreadable.append(error)
             return
         if head is not None and head.deleted:
+            outcome.erased.add(entry["session_id"])
             await retirement.sweep(head)
 
     async def _close(self, user_id: str, frozen: FrozenList) -> None:
@@ -171,9 +176,7 @@ class Erasure:
         retirement = self._sweeper.retirement(key)
 
         async def decide(head: Head | None) -> Write | None:
-            if head is None or head.epoch != frozen.head.epoch or head.fields.get(ERASING) not in (None, frozen.mark):
-                return None
-            if head.deleted and not head.total:
+            if head is None or not _is_frozen(head, frozen):
                 return None
             await retirement.plan(head)
             added: Sequence[Entry] | None = ()
@@ -186,6 +189,13 @@ class Erasure:
 
         await self._log.compare_and_swap(key, decide)
         await retirement.sweep()
+
+
+def _is_frozen(head: Head, frozen: FrozenList) -> bool:
+    """Whether a list has the mark of an erase. This service's first version drops the mark when it adds an entry."""
+    if ERASING in head.fields:
+        return head.fields[ERASING] == frozen.mark
+    return head.epoch == frozen.head.epoch and not head.deleted
 
 
 def _is_of(head: Head, user_id: str) -> bool:

@@ -25,8 +25,13 @@ def facts_of(profile: Document | None) -> list[Document]:
     """Return the facts of a profile, oldest first. What another program wrote into the field and is no fact is left
     out."""
     stored = (profile or {}).get(FACTS)
-    facts = [item for item in stored if isinstance(item, dict)] if isinstance(stored, list) else []
-    return [fact for fact in facts if all(isinstance(fact.get(name), str) for name in ("fact_id", "text"))]
+    return [item for item in stored if isinstance(item, dict) and _is_fact(item)] if isinstance(stored, list) else []
+
+
+def _is_fact(item: Document) -> bool:
+    return all(isinstance(item.get(name), str) for name in ("fact_id", "text")) and all(
+        isinstance(item.get(name), str | None) for name in ("created_at", "session_id")
+    )
 
 
 def with_facts(profile: Document, facts: Sequence[Document]) -> Document:

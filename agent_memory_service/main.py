@@ -128,9 +128,12 @@ async def get_conversation(
 ) -> Response | ConversationSlice:
     """Return the whole history; with `last`, `before` or `turn_id` a part of it, and the state of the session."""
     if query.is_whole:
-        if query.user_id is not None:
-            await memory.conversations.check_owner(session_id, query.user_id, owner_required=query.owner_required)
-        return serializers.whole_history(await get_conversation_history(session_id), streams)
+        if query.user_id is None:
+            history = await get_conversation_history(session_id)
+        else:
+            owner_required = query.owner_required
+            history = await memory.conversations.read_history(session_id, query.user_id, owner_required=owner_required)
+        return serializers.whole_history(history, streams)
     part = await memory.conversations.read_part(
         session_id,
         query.count,

@@ -67,11 +67,27 @@ class Profiles:
 
         Raises StoreConflict and StoreUnavailable.
         """
+        await self._overwrite(user_id, lambda _before: TOMBSTONE)
+
+    async def keep_facts(self, user_id: str, is_kept: Callable[[Document], bool]) -> None:
+        """Write the profile with some of its facts, also if they are all: a write in flight then fails on the etag.
+
+        What is the default profile then is erased. Raises StoreConflict and StoreUnavailable.
+        """
+
+        def kept(profile: Document) -> Document:
+            after = with_facts(profile, [fact for fact in facts_of(profile) if is_kept(fact)])
+            return TOMBSTONE if after == default_profile(user_id) else after
+
+        await self._overwrite(user_id, kept)
+
+    async def _overwrite(self, user_id: str, change: Callable[[Document], Document]) -> None:
         key = user_key(user_id)
 
         async def attempt() -> None:
             stored = await self._state.get(key)
-            await self._state.save(key, TOMBSTONE, stored.etag if stored else ABSENT)
+            after = change(stored.value if stored else TOMBSTONE)
+            await self._state.save(key, after, stored.etag if stored else ABSENT)
 
         await retry_until_written(self._locks.of(key), attempt)
 

@@ -103,7 +103,7 @@ class UserSessions:
         """
         mark, at = secrets.token_hex(8), now()
 
-        async def admit(head: Head | None) -> Document:
+        async def admit(head: Head | None, _is_repeat: bool) -> Document:
             if head is None or head.deleted:
                 raise StoreConflict  # the user is being erased
             if head.history and head.history[-1]["turn_id"] == activity.named(fields):
@@ -153,7 +153,7 @@ class UserSessions:
                 session = live[number - part.first]
                 if isinstance(session, ListedSession):
                     sessions.append(session)
-                elif session:
+                elif session and session not in damaged:
                     damaged.append(session)
                 if len(sessions) == limit:
                     return SessionsPart(_sorted(sessions, order), number or None, part.head.epoch, damaged)
@@ -215,6 +215,6 @@ class _AlreadyFirst(ServiceError):
     """The newest entry of the list is this session's: it needs no mark."""
 
 
-async def _same_fields(head: Head | None) -> Document:
+async def _same_fields(head: Head | None, _is_repeat: bool) -> Document:
     """Admit every entry. An erase that is under way has a field in the list; it stays. A tombstone has none."""
     return head.fields if head else {}

@@ -13,8 +13,9 @@ from log import page_plan
 from log.page_plan import Head, Write
 from log.repeat_window import Place
 
-Admit: TypeAlias = Callable[[Head | None], Awaitable[Document]]
-"""Returns the fields that the head gets with an append, or raises a ServiceError to refuse the append."""
+Admit: TypeAlias = Callable[[Head | None, bool], Awaitable[Document]]
+"""Returns the fields that the head gets with an append, or raises a ServiceError to refuse the append. Its second
+argument is whether the entries are in the log already: then nothing is added, and the fields are not used."""
 
 FindSpilled: TypeAlias = Callable[[str, Head, Sequence[str]], Awaitable[Mapping[str, Place]]]
 """Returns the places of those entry ids that slid out of a log's head lately."""
@@ -75,6 +76,7 @@ class AppendBatch:
 
         Raises what `admit` of the first append raises.
         """
+        self._admitted, self._refused = [], []  # an earlier round may have admitted others
         batched = start = page_plan.open_head(head)
         room, now, added = page_plan.HEAD_MIN_ENTRIES, clock.now(), 0
         appends = [self._first, *(append for append in self._waiting if append is not self._first)]
@@ -82,10 +84,10 @@ class AppendBatch:
         for append in appends:
             if len(append.entries) > room:
                 break
-            fields = await self._admit(append, head if batched is start else batched)
+            place = page_plan.find(batched, append.entry_id) or spilled.get(append.entry_id)
+            fields = await self._admit(append, head if batched is start else batched, is_repeat=place is not None)
             if fields is None:
                 continue
-            place = page_plan.find(batched, append.entry_id) or spilled.get(append.entry_id)
             append.replayed = place is not None and not append.attempted
             append.place = place or Place(batched.total, len(append.entries))
             if place is None:
@@ -98,10 +100,10 @@ class AppendBatch:
         write = page_plan.sealing_write(self._key, start, batched)
         return page_plan.with_spilled_ids(self._key, start, added, write, now)
 
-    async def _admit(self, append: PendingAppend, head: Head | None) -> Document | None:
+    async def _admit(self, append: PendingAppend, head: Head | None, *, is_repeat: bool) -> Document | None:
         """Return the fields that the head gets with the append, None if the append is refused."""
         try:
-            fields = await append.admit(head)
+            fields = await append.admit(head, is_repeat)
         except ServiceError as refusal:
             if append is self._first:
                 raise

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 import clock
-from bulk_reads import PART_BYTES, BulkReads
+from bulk_reads import PART_BYTES, BulkReads, read_in_halves
 from dapr_state import DaprState, ValueUnreadable
 from documents import Entry
 from errors import HistoryDamaged, StoreConflict
@@ -172,10 +172,12 @@ class LogReader:
         if head.spilled_until < clock.now() or not unknown:
             return {}
         keys = [spilled_id_key(key, head.epoch, recent_ids.digest(entry_id)) for entry_id in unknown]
-        found = (await self._state.get_bulk(keys)).documents
+        read = await read_in_halves(self._state, keys)
+        if damaged := read.unreadable | read.failed:
+            raise ValueUnreadable(keys[min(damaged)])
         return {
             entry_id: Place(cast(int, document["first"]), cast(int, document["count"]))
-            for entry_id, document in zip(unknown, found, strict=True)
+            for entry_id, document in zip(unknown, read.documents, strict=True)
             if document
         }
 

@@ -7,7 +7,7 @@ from typing import TypeAlias, cast
 import clock
 from dapr_state import DaprState, Stored
 from documents import Entry
-from errors import BodyTooLarge, HistoryTooLarge, StoreConflict
+from errors import BodyTooLarge, HistoryTooLarge, ServiceError, StoreConflict
 from log import page_plan
 from log.append_batch import Admit, AppendBatch, PendingAppend, WaitingAppends
 from log.kept_heads import KeptHead, KeptHeads
@@ -93,22 +93,25 @@ class PagedLog(LogReader):
     async def _append(self, key: str, append: PendingAppend) -> Head:
         """Return the head that has the entries of `append`, written by this or by another waiting append."""
         written: WrittenPages = {}
+        may_use_kept = True
 
-        async def write(waiting: Sequence[PendingAppend]) -> Head:
+        async def write(waiting: Sequence[PendingAppend], kept: KeptHead | None = None) -> Head:
             batch = AppendBatch(key, append, waiting, self.find_spilled)
-            head = cast(Head, await self._attempt(key, written, batch.decide, self._kept.take(key)))
+            head = cast(Head, await self._attempt(key, written, batch.decide, kept))
             batch.report(head)
             return head
 
         with self._waiting.entered(key, append) as waiting:
 
             async def attempt() -> Head:
+                nonlocal may_use_kept
                 if append.refusal is not None:
                     raise append.refusal
                 if append.head is not None:
                     return append.head
+                kept, may_use_kept = self._kept.take(key) if may_use_kept else None, False
                 try:
-                    return await write(waiting)
+                    return await write(waiting, kept)
                 except BodyTooLarge:
                     return await write([append])  # there may be room for this one alone
 
@@ -120,26 +123,41 @@ class PagedLog(LogReader):
     async def _attempt(
         self, key: str, written: WrittenPages, decide: Decide, kept: KeptHead | None = None
     ) -> Head | None:
-        """Read, or take the kept head; decide and write once. Pages that the head does not announce yet take a second
-        round."""
-        head: Head | None
-        etag: Etag
+        """Read, decide and write once. Pages that the head does not announce yet take a second round.
+
+        A kept head takes the place of the read only if its write succeeds. What else is decided on it may be old.
+        """
+        if kept is not None:
+            head = await self._attempt_on_kept(key, written, decide, kept)
+            if head is not None:
+                return head
         while True:
-            if kept is not None:
-                head, etag, kept = kept.head, kept.etag, None
-            else:
-                head, etag = await self._read_head(key)
+            head, etag = await self._read_head(key)
             await self._remove_orphans(written, head)
             write = await decide(head)
             if write is None:
                 return head
-            if write.pages:
-                written.setdefault(write.head.epoch, []).extend(page for page, _ in write.pages)
-            if write.pages or write.spilled_ids:
-                await self._state.save_all(write.pages, write.spilled_ids, SPILL_TTL_SECONDS)
-            await self._state.save(key, page_plan.document(write.head), etag, write.ttl_seconds)
+            await self._write(key, written, write, etag)
             if not write.announces:
                 return write.head
+
+    async def _attempt_on_kept(self, key: str, written: WrittenPages, decide: Decide, kept: KeptHead) -> Head | None:
+        """Decide on a kept head and write once. Returns None if the head must be read."""
+        try:
+            write = await decide(kept.head)
+        except ServiceError:
+            return None
+        if write is None:
+            return None
+        await self._write(key, written, write, kept.etag)
+        return None if write.announces else write.head
+
+    async def _write(self, key: str, written: WrittenPages, write: Write, etag: Etag) -> None:
+        if write.pages:
+            written.setdefault(write.head.epoch, []).extend(page for page, _ in write.pages)
+        if write.pages or write.spilled_ids:
+            await self._state.save_all(write.pages, write.spilled_ids, SPILL_TTL_SECONDS)
+        await self._state.save(key, page_plan.document(write.head), etag, write.ttl_seconds)
 
     async def _read_head(self, key: str) -> tuple[Head | None, Etag]:
         stored = await self._state.get(key)

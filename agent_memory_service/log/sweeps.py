@@ -25,6 +25,14 @@ TOMBSTONE_TTL_SECONDS = 24 * 60 * 60
 next data is written over them, and on Redis a TTL that is late would then remove it."""
 
 
+def next_step(item: DueItem) -> Later | None:
+    """Return the item with its next step, None after the last one."""
+    if item.step + 1 == len(SWEEP_AFTER_SECONDS):
+        return None
+    pause = SWEEP_AFTER_SECONDS[item.step + 1] - SWEEP_AFTER_SECONDS[item.step]
+    return Later(item._replace(step=item.step + 1), pause)
+
+
 class Sweeper:
     """Removes the pages of ended epochs, now and on a schedule."""
 
@@ -64,10 +72,7 @@ class Sweeper:
         head = await self._log.head(item.id)
         if head is None or head.deleted or head.epoch != item.epoch:
             await self.sweep(item.id, [EpochPages(item.epoch, item.pages)])
-        if item.step + 1 == len(SWEEP_AFTER_SECONDS):
-            return None
-        next_step = item._replace(step=item.step + 1)
-        return Later(next_step, SWEEP_AFTER_SECONDS[item.step + 1] - SWEEP_AFTER_SECONDS[item.step])
+        return next_step(item)
 
     def adopt(self, key: str, head: Head) -> None:
         """Schedule in the background what this service's first version left to sweep.

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cursor import Cursor
-from errors import ServiceError, StaleCursor
+from errors import NotOwner, ServiceError, StaleCursor
 from log.log_reader import Slice, SliceStream
 from memory import Memory
+from recall import Recalled
 from tests.history_oracle import View
 from tests.workload import Common, lines_of_slice
 
@@ -32,6 +33,30 @@ class Read(Common):
         first = 0 if self.last is None else max(0, len(state.lines) - self.last)
         expected = (part.head.epoch, part.head.total, part.first, lines_of_slice(part))
         return state.live and expected == (state.epoch, len(state.lines), first, state.lines[first:])
+
+
+@dataclass(frozen=True)
+class Recollect(Common):
+    """Read what a turn needs, without a turn. `is_new`: what the first turn of a session needs, also if it is none."""
+
+    user: str = "u"
+    is_new: bool = False
+
+    async def run(self, memory: Memory) -> object:
+        if self.is_new:
+            return await memory.recall.read_new(self.user, self.session)
+        return await memory.recall.read(self.user, self.session, 2)
+
+    def agrees(self, result: object, states: Sequence[View]) -> bool:
+        if not isinstance(result, Recalled):
+            return True
+        if result.part is None:
+            return View() in states
+        return any(state.live and state.lines[result.part.first :] == lines_of_slice(result.part) for state in states)
+
+    def refusal_agrees(self, error: ServiceError, state: View) -> bool:
+        stranger = isinstance(error, NotOwner) and state.live and state.owner not in (None, self.user)
+        return stranger or super().refusal_agrees(error, state)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@
 import httpx
 from fastapi import FastAPI
 
+from main import create_app
 from memory import Memory
 from tests.fake_clients import Sidecar
 from tests.fake_dapr import FakeDapr
+from tests.workload import SETTINGS
 
 
 class Service:
@@ -19,6 +21,11 @@ class Service:
         self.http = httpx.AsyncClient(
             transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://memory"
         )
+
+    def another_replica(self) -> "Service":
+        """Another process of the service over the same store."""
+        sidecar = Sidecar(self.dapr)
+        return Service(create_app(SETTINGS, sidecar_transport=sidecar), self.dapr, sidecar)
 
     async def append(self, session: str, turn: str, *contents: str, user: str = "u") -> httpx.Response:
         entries = [{"role": "user", "content": content} for content in contents]

@@ -105,6 +105,40 @@ def test_an_ordinary_turn_costs_no_call_more(service: Service) -> None:
     run(scenario())
 
 
+def test_a_repeat_adds_no_mark(service: Service) -> None:
+    """It may come any number of times."""
+
+    async def scenario() -> None:
+        await service.append("s", "t", "hello")
+        await service.append("newer", "t", "hello")
+        await asyncio.sleep(ACTIVITY_SECONDS + 1)
+        calls = counted(service)
+        for _ in range(3):
+            assert (await service.append("s", "t", "hello")).status_code == 200
+        assert not calls
+
+    run(scenario())
+
+
+def test_a_mark_is_decided_on_the_list_as_it_is(service: Service) -> None:
+    """The list was kept for a new session. Meanwhile another replica marked a session: this one is not the newest."""
+
+    async def scenario() -> None:
+        other = service.another_replica()
+        await service.append("s", "t", "hello")
+        await asyncio.sleep(ACTIVITY_SECONDS + 1)
+        await service.http.get("/memories/u?new_session_id=new")
+        await other.append("t", "t", "hello")
+        await service.append("s", "later", "again")
+        calls = counted(service)
+        await asyncio.sleep(ACTIVITY_SECONDS + 1)
+        await service.append("s", "last", "again")
+        assert calls == {"read": 1}
+        assert await listed(service, "order=activity&limit=1") == ["s"]
+
+    run(scenario())
+
+
 def test_the_newest_session_needs_no_mark(service: Service) -> None:
     """Whoever talks in one session for days adds nothing to the list."""
 

@@ -1,10 +1,12 @@
 """One value of the store is damaged, or encrypted with another key: the error names it, and all others are read."""
 
+import asyncio
 import json
 
 import httpx
 import pytest
 
+from documents import Document
 from keys import list_key
 from main import create_app
 from tests.fake_clients import Fault, Sidecar, named
@@ -24,17 +26,21 @@ class Undecryptable(Sidecar):
     def __init__(self, *, cuts: bool) -> None:
         super().__init__(FakeDapr())
         self.cuts = cuts
+        self.damaged = {DAMAGED}
         self.begun = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if not self.begun or DAMAGED not in named(request).split() or named(request).startswith(("save", "delete")):
+        keys = set(named(request).split()) & self.damaged
+        if not self.begun or not keys or named(request).startswith(("save", "delete")):
             return await super().handle_async_request(request)
         if self.cuts or request.method == "GET":
             fault = Fault.RESPONSE_CUT if self.cuts else Fault.ERROR_NOT_DONE
             return await Sidecar(self.dapr, lambda _: fault).handle_async_request(request)
-        items: list[JSON] = json.loads((await super().handle_async_request(request)).content)
-        error: JSON = {"key": DAMAGED, "error": "cipher: message authentication failed"}
-        return httpx.Response(200, content=encoded([error if DAMAGED in encoded(it) else it for it in items]).encode())
+        items: list[Document] = json.loads((await super().handle_async_request(request)).content)
+        errors: dict[str, JSON] = {
+            key: {"key": key, "error": "cipher: message authentication failed"} for key in self.damaged
+        }
+        return httpx.Response(200, content=encoded([errors.get(str(it["key"]), it) for it in items]).encode())
 
 
 async def check_it_is_named_and_the_others_are_read(service: Service) -> None:
@@ -168,6 +174,36 @@ def test_a_damaged_session_with_activity_marks_is_named_once(service: Service) -
         await service.append("a", "t2", "words")
         service.dapr.entries[DAMAGED].data = "garbage"
         assert (await service.http.get("/memories/u/export")).json()["damaged"] == ["a"]
+
+    run(scenario())
+
+
+def test_a_damaged_session_that_is_listed_twice_is_named_once(service: Service) -> None:
+    """Two replicas began it at the same time."""
+
+    async def scenario() -> None:
+        other = service.another_replica()
+        service.sidecar.latency_seconds = other.sidecar.latency_seconds = 0.01
+        await asyncio.gather(service.append("a", "t1", "words"), other.append("a", "t2", "words"))
+        service.dapr.entries[DAMAGED].data = "garbage"
+        for path in ("/memories/u/conversations", "/memories/u/export"):
+            assert (await service.http.get(path)).json()["damaged"] == ["a"]
+
+    run(scenario())
+
+
+def test_a_turn_is_told_when_nothing_can_be_decrypted() -> None:
+    """Each key of its read has an error then, as if the store were down. It is not, and one key is named."""
+    sidecar = Undecryptable(cuts=False)
+    sidecar.damaged = {DAMAGED, "user:u"}
+    service = Service(create_app(SETTINGS, sidecar_transport=sidecar), sidecar.dapr, sidecar)
+
+    async def scenario() -> None:
+        await service.append("a", "t", "words")
+        await service.http.patch("/memories/u", json={"goal": "learn"})
+        sidecar.begun = True
+        response = await service.http.get("/memories/u/recall?session_id=a")
+        assert response.json()["detail"].startswith("The store responds, but its value of user:u cannot be read.")
 
     run(scenario())
 

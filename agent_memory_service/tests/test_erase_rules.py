@@ -1,19 +1,33 @@
 """The shortest interleavings in which an erase could lose data or erase too much, one test for each rule."""
 
+from dataclasses import dataclass
+
 import httpx
 import pytest
 
+import erasure
 from documents import Document
+from erasure import ERASE
+from log.due_list import DueItem
+from memory import Memory
 from tests.fake_clients import Fault, is_write, named
 from tests.fake_dapr import Commit
 from tests.fake_time import run
 from tests.fake_wire import JSON
 from tests.rules_harness import Simulate, settled
 from tests.service_under_test import Service
-from tests.user_workload import ChangeGoal, Erase, Initialize, Listed, ListSessions
+from tests.user_workload import ChangeGoal, DuePass, Erase, Initialize, Listed, ListSessions
 from tests.workload import Append, Delete, Operation, Replace
 
 PROFILE: dict[str, JSON] = {"name": "Ann", "preferred_style": "formal", "goal": "secret"}
+
+
+@dataclass(frozen=True)
+class ResumeErase(DuePass):
+    """What the worker does of an erase that is due."""
+
+    async def run(self, memory: Memory) -> None:
+        await memory.erasure.resume(DueItem(ERASE, "u"))
 
 
 def test_an_erase_stops_a_first_turn_that_was_listed_before(simulate: Simulate) -> None:
@@ -38,6 +52,47 @@ def test_an_erase_leaves_what_came_after_its_freeze(simulate: Simulate) -> None:
     assert "session_id': 's'" not in str(simulation.dapr.values())
     assert settled(simulation, "t").turns == ["p"]
     assert simulation.observer.now["s"].deleted
+
+
+def test_a_long_erase_that_the_worker_finished_leaves_what_came_since(
+    simulate: Simulate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E takes minutes, so a worker does its rest and closes the list. E ends there: what is listed now is newer."""
+    monkeypatch.setattr(erasure, "ENTRIES_AT_ONCE", 2)
+    sessions = [Append(session, "a") for session in "klmnotuvwxyz"]
+    simulation = simulate([Erase("s")], [ResumeErase("s"), Append("s", "p"), ChangeGoal("s")], before=sessions)
+    simulation.reach("0.0", "save session:")
+    for name in ("1.0", "1.1", "1.2", "0.0"):
+        assert simulation.complete(name).error is None
+    assert simulation.request(ListSessions("s")).result == Listed(["s"])
+    assert simulation.dapr.value("user:u") != {}
+    assert settled(simulation).turns == ["p"]
+    assert not simulation.observer.now["z"].live
+
+
+def test_a_freeze_that_lands_late_is_finished(simulate: Simulate) -> None:
+    """E dies with its freeze on its way. It lands after 45 minutes, when nobody had anything to finish for long."""
+    simulation = simulate([Erase("s")], before=[Append("s", "a")])
+    simulation.reach("0.0", "save sessions-of:u")
+    simulation.step("0.0", Fault.LATE)
+    simulation.replicas[0].sidecar.crash()
+    simulation.lands_within_seconds = 45 * 60
+    assert settled(simulation).deleted
+
+
+@pytest.mark.parametrize("before", [[], [Append("s", "a"), Erase("s")]])
+def test_an_interrupted_erase_of_a_user_without_sessions_is_finished(
+    simulate: Simulate, before: list[Operation]
+) -> None:
+    """E has frozen the list, which is empty, and dies before it erases the profile."""
+    simulation = simulate([Erase("s")], before=before)
+    simulation.dapr.seed("user:u", PROFILE)
+    simulation.reach("0.0", "save sessions-of:u")
+    simulation.step("0.0")
+    simulation.replicas[0].sidecar.crash()
+    assert simulation.complete("0.0").error is not None
+    settled(simulation)
+    assert simulation.dapr.value("user:u") == {}
 
 
 def test_a_first_turn_after_an_erase_revives_the_list(simulate: Simulate) -> None:
@@ -115,7 +170,7 @@ def test_nothing_that_may_be_written_again_gets_a_ttl(simulate: Simulate) -> Non
     simulation = simulate([Initialize("s"), Erase("s"), Initialize("s")])
     simulation.dapr.on_commit.append(writes.append)
     simulation.finish()
-    assert [(commit.key, commit.ttl) for commit in writes if commit.key == "user:u"] == [("user:u", "-1")] * 3
+    assert [commit.ttl for commit in writes if commit.key == "user:u"] == ["-1"] * 4
 
 
 def test_a_compaction_does_not_lose_a_session_listed_meanwhile(simulate: Simulate) -> None:

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from documents import Document
 from fact_list import MAX_FACTS, corrected, facts_of, remembered
 from models import MAX_FACT_CHARS
 from tests.fake_clients import Fault
 from tests.fake_time import run
-from tests.fake_wire import JSON
 from tests.rules_harness import Simulate, settled
 from tests.service_under_test import Service
 from tests.user_workload import ChangeGoal, Erase, Forget, Initialize, Remember
@@ -122,8 +122,10 @@ def test_what_others_wrote_into_the_document_is_no_failure(service: Service) -> 
     """Items that are no facts are left out, and the next change removes them."""
 
     async def scenario() -> None:
-        good: JSON = {"fact_id": "1", "text": "Likes tea"}
-        service.dapr.seed("user:u", {**DEFAULT, "facts": ["x", 5, {"text": 1, "fact_id": "2"}, good]})
+        good: Document = {"fact_id": "1", "text": "Likes tea"}
+        service.dapr.seed(
+            "user:u", {**DEFAULT, "facts": ["x", 5, {"text": 1, "fact_id": "2"}, {**good, "created_at": 5}, good]}
+        )
         assert [fact["text"] for fact in (await service.http.get(FACTS)).json()["facts"]] == ["Likes tea"]
         service.dapr.seed("user:u", {**DEFAULT, "facts": "none"})
         assert (await service.http.get(FACTS)).json() == {"facts": []}
@@ -215,6 +217,17 @@ def test_a_fact_in_flight_in_an_erased_session_is_refused(simulate: Simulate) ->
     assert error.status == 410
     assert simulation.dapr.value("user:u") == {}
     settled(simulation)
+
+
+def test_a_fact_that_lands_before_its_session_is_erased_goes_too(simulate: Simulate) -> None:
+    """E has erased the profile, and not yet the session: the fact's retry finds it alive, and is stored."""
+    simulation = simulate([Remember("s", of_session=True)], [Erase("s")], before=[Append("s", "a")])
+    simulation.reach("0.0", "save user:u")
+    simulation.reach("1.0", "save session:s")
+    assert simulation.complete("0.0").error is None
+    assert simulation.complete("1.0").error is None
+    settled(simulation)
+    assert simulation.dapr.value("user:u") == {}
 
 
 def test_a_forgotten_fact_stays_forgotten(simulate: Simulate) -> None:

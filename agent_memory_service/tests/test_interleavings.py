@@ -10,7 +10,7 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 
 from tests.fake_clients import FOR_READS, FOR_WRITES, Fault, is_write
-from tests.read_workload import Read, ReadBack
+from tests.read_workload import Read, ReadBack, Recollect
 from tests.simulation import Simulation
 from tests.store_checks import check_store
 from tests.store_kinds import StoreKind
@@ -40,6 +40,7 @@ OPERATIONS: st.SearchStrategy[Operation] = st.one_of(
     st.builds(Summarize, SESSIONS, st.sampled_from(["S1", "S2", "S3"]), st.integers(0, 2)),
     st.builds(Read, SESSIONS, st.sampled_from([None, 2, 5])),
     st.builds(ReadBack, SESSIONS),
+    st.builds(Recollect, SESSIONS, USERS, st.booleans()),
     st.builds(Erase, SESSIONS, USERS),
     st.builds(ListSessions, SESSIONS, USERS),
     st.builds(ListByActivity, SESSIONS, USERS),

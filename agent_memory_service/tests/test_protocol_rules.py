@@ -5,8 +5,12 @@ import pytest
 from log.log_reader import Slice
 from log.page_plan import new_epoch
 from tests.fake_clients import Fault
-from tests.read_workload import Read
+from tests.read_workload import Read, Recollect
 from tests.rules_harness import Simulate, settled
+from tests.simulation import Simulation
+from tests.store_kinds import StoreKind
+from tests.user_workload import ListSessions
+from tests.verdict import judge
 from tests.workload import Append, Delete, Operation, Replace, Summarize
 
 
@@ -160,3 +164,38 @@ def test_epochs_are_drawn_anew_by_each_attempt() -> None:
     epochs = {new_epoch() for _ in range(1_000)}
     assert len(epochs) == 1_000
     assert {len(epoch) for epoch in epochs} == {16}
+
+
+def test_a_head_that_is_kept_between_two_attempts_removes_no_page(simulate: Simulate) -> None:
+    """A and B seal the same page, B wins. Then somebody takes s for new at A. A's next attempt decides on a read."""
+    turns: list[list[Operation]] = [[Append("s", "p")], [Append("s", "q")]]
+    simulation = simulate(*turns, before=[Append("s", "a"), Append("s", "b")])
+    simulation.reach("0.0", "save session:s:")
+    simulation.step("0.0")
+    assert simulation.complete("1.0").error is None
+    assert simulation.request(Recollect("s", "v", is_new=True)).error is None
+    assert simulation.complete("0.0").error is None
+    assert settled(simulation).turns == ["a", "b", "q", "p"]
+
+
+@pytest.mark.usefixtures("tiny_pages")
+def test_what_an_earlier_round_admitted_counts_no_more(kind: StoreKind) -> None:
+    """A's first round announces pages. A replace lands. Then the batch has no room for z, which must not be reported.
+
+    In the first round x was a repeat, which takes no room.
+    """
+    programs: list[list[Operation]] = [
+        [Append("s", "a", size=1)],
+        [Replace("s", "r", size=1)],
+        [Append("s", "x", size=2)],
+        [ListSessions("s")],
+        [Append("s", "z", size=2)],
+    ]
+    simulation = Simulation(programs, [Append("s", "x", size=2), Append("s", "y", size=1)], kind=kind)
+    simulation.reach("0.0", "save session:s")
+    simulation.step("0.0")
+    simulation.complete("1.0")
+    simulation.finish()
+    simulation.close()
+    judge(simulation)
+    assert simulation.observer.now["s"].turns == ["a", "x", "z"]

@@ -59,6 +59,21 @@ def test_an_id_is_written_before_the_head_forgets_it(service: Service) -> None:
     run(scenario())
 
 
+def test_an_id_that_cannot_be_read_is_not_taken_for_a_new_one(service: Service) -> None:
+    """The turn may be there: 503, and nothing is added."""
+
+    async def scenario() -> None:
+        await busy(service, 0, REMEMBERED_APPENDS + 1)
+        (key,) = spilled(service)
+        service.dapr.entries[key].data = "garbage"
+        total = len(await service.contents("s"))
+        response = await service.append("s", "q0", "q0")
+        assert (response.status_code, key in response.text) == (503, True)
+        assert len(await service.contents("s")) == total
+
+    run(scenario())
+
+
 def test_repeats_that_come_together_are_found(service: Service) -> None:
     """64 clients repeat turns that slid out of the head, at the same time: each gets its own."""
 

@@ -244,6 +244,26 @@ def test_a_session_is_its_owners(service: Service) -> None:
     run(scenario())
 
 
+def test_a_history_is_read_with_its_owner(service: Service) -> None:
+    """The session is not there when u asks, and v's first turn comes: whatever u gets, it is not v's."""
+
+    async def scenario() -> None:
+        read = service.sidecar.handle_async_request
+        other = service.another_replica()
+
+        async def read_and_append(request: httpx.Request) -> httpx.Response:
+            response = await read(request)
+            if named(request) == "get session:s":
+                await other.append("s", "t", "v's secret", user="v")
+            return response
+
+        service.sidecar.handle_async_request = read_and_append  # type: ignore[method-assign]
+        assert (await service.http.get("/conversations/s?user_id=u")).json()["history"] == []
+        assert (await service.http.get("/conversations/s?user_id=u")).status_code == 403
+
+    run(scenario())
+
+
 def test_a_session_without_an_owner_is_nobodys_if_an_owner_is_required(service: Service) -> None:
     """What the tutorial's code wrote is not read, claimed, summarized or deleted. A new session is not refused."""
 
