@@ -14,7 +14,7 @@ from typing import NamedTuple, cast
 
 import clock
 from bulk_reads import read_in_halves
-from dapr_state import BulkReadFailed, DaprState, EtagMismatch, Stored
+from dapr_state import BulkReadFailed, DaprState, EtagMismatch, Stored, ValueUnreadable
 from documents import JSON, Document
 from keys import DUE_DONE_KEY, due_key
 from log.retry import KeyLocks, retry_until_written
@@ -200,7 +200,10 @@ class DueList:
         stored = await self._state.get(key)
         if stored is None:
             return None
-        items = [DueItem(*item) for item in cast(list[tuple[str, str, int, str, int]], stored.value["items"])]
+        try:
+            items = [DueItem(*item) for item in cast(list[tuple[str, str, int, str, int]], stored.value["items"])]
+        except (KeyError, TypeError):
+            raise ValueUnreadable(key) from None
         return Bucket(items, cast(float, stored.value.get("leased_until", 0)), stored)
 
 

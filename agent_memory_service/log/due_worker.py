@@ -51,6 +51,10 @@ class DueWorker:
         self._handlers = handlers
         self._metrics = metrics
         self._done_minute: int | None = None
+        self._looked_until = 0
+        self._left: set[int] = set()
+        """Of the minutes until `_looked_until`, those that have buckets left. So a bucket that stays for weeks, because
+        it is damaged, costs a pass no more."""
         metrics.watch_due_lag(self.lag_seconds)
 
     def lag_seconds(self) -> float:
@@ -74,18 +78,23 @@ class DueWorker:
     async def run_pass(self) -> None:
         """Work on every bucket that is due, the oldest first. Raises StoreConflict and StoreUnavailable."""
         now = int(clock.now()) // MINUTE_SECONDS
-        first = await self._due.done_minute() + 1
-        self._done_minute = first - 1
-        left = [now - GRACE_MINUTES + 1]
-        async for minute, key in self._filled(range(first, now + 1)):
+        final = now - GRACE_MINUTES
+        done = await self._due.done_minute()
+        if self._done_minute is None or done < self._done_minute:
+            self._looked_until, self._left = done, set()
+        self._done_minute = done
+        first = max(done, self._looked_until) + 1
+        left: set[int] = set()
+        async for minute, key in self._filled([*sorted(self._left), *range(first, now + 1)]):
             if not await self._work(key):
-                left.append(minute)
-        async for _, key in self._filled(range(first - LATE_MINUTES, min(left) - LATE_MINUTES)):
+                left.add(minute)
+        async for _, key in self._filled(range(first - LATE_MINUTES, final + 1 - LATE_MINUTES)):
             await self._work(key)
-        self._done_minute = min(left) - 1
+        self._looked_until, self._left = final, {minute for minute in left if minute <= final}
+        self._done_minute = min(self._left, default=final + 1) - 1
         await self._due.set_done_minute(self._done_minute)
 
-    async def _filled(self, minutes: range) -> AsyncIterator[tuple[int, str]]:
+    async def _filled(self, minutes: Sequence[int]) -> AsyncIterator[tuple[int, str]]:
         """Give the minute and the key of each bucket that exists."""
         for at in range(0, len(minutes), MINUTES_AT_ONCE):
             for place in await self._due.filled(minutes[at : at + MINUTES_AT_ONCE]):
