@@ -1,9 +1,10 @@
 """The chat page in a real browser: replies, tools, errors, stop, sessions, and what a keyboard can do."""
 
+import asyncio
 import re
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, Route, expect
 
 from harness.system import System
 from tests.browser.chat_page import SLOW, ChatPage
@@ -13,6 +14,18 @@ from tests.calls import client, entries
 SESSION_MESSAGES = 5_000
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+
+
+async def held(tab: Page, pattern: str) -> asyncio.Event:
+    """Let such requests wait until the event is set."""
+    goes_on = asyncio.Event()
+
+    async def wait(route: Route) -> None:
+        await goes_on.wait()
+        await route.continue_()
+
+    await tab.route(pattern, wait)
+    return goes_on
 
 
 async def test_somebody_says_who_they_are_and_gets_a_reply(chat: ChatPage) -> None:
@@ -162,6 +175,38 @@ async def test_back_returns_to_the_session_before(chat: ChatPage) -> None:
     await expect(chat.tab.locator("[aria-current=true]")).to_contain_text("First one")
     await chat.tab.go_forward()
     await expect(chat.messages.first).to_contain_text("Second one")
+
+
+async def test_messages_that_come_late_stay_out_of_another_session(chat: ChatPage) -> None:
+    """A session that is left while its messages are on their way shows nothing of them in the next one."""
+    await chat.enter("leaver")
+    await chat.ask("First one")
+    await chat.button("New session").click()
+    goes_on = await held(chat.tab, "**/render")
+    async with chat.tab.expect_request("**/render"):
+        await chat.tab.locator("#session-list li button").first.click()
+    await chat.button("New session").click()
+    goes_on.set()
+    await chat.ask("Second one")
+    await expect(chat.messages).to_have_count(2)
+
+
+async def test_a_session_that_is_opened_twice_is_shown_once(chat: ChatPage) -> None:
+    """One session, another and the first again, before the first read is done: each message is there once."""
+    await chat.enter("hurried")
+    addresses = []
+    for text in ("First one", "Second one"):
+        await chat.button("New session").click()
+        await chat.ask(text)
+        addresses.append(chat.tab.url)
+    goes_on = await held(chat.tab, "**/messages?*")
+    for address in (*addresses, addresses[0]):
+        async with chat.tab.expect_request("**/messages?*"):
+            await chat.tab.goto(address)
+    goes_on.set()
+    await chat.ask("Third one")
+    await expect(chat.messages.first).to_contain_text("First one")
+    await expect(chat.messages).to_have_count(4)
 
 
 async def test_sessions_are_listed_opened_and_deleted(chat: ChatPage) -> None:

@@ -3,7 +3,7 @@
 import { newId } from "./api.js";
 import { Conversation } from "./conversation.js";
 import { whoIsIt } from "./identity.js";
-import { announce, byId, element, notify } from "./page.js";
+import { announce, byId, notify } from "./page.js";
 import { Remembered } from "./remembered.js";
 import { Sessions } from "./sessions.js";
 import { Turn, unfinished } from "./turn.js";
@@ -27,12 +27,7 @@ async function openSession(/** @type {string} */ id) {
   sessions.mark(id);
   showSessions(false);
   text.focus();
-  try {
-    await conversation.open(user.id, id);
-  } catch (error) {
-    if (id === session) byId("message-list").append(element("li", { class: "notice problem", text: error.message }));
-  }
-  if (id === session) resume();
+  if (await conversation.open(user.id, id)) resume();
 }
 
 /** Show an empty session. It is stored with its first message. */

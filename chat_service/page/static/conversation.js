@@ -13,10 +13,8 @@ export class Conversation {
   #box = byId("messages");
   #list = byId("message-list");
   #older = byId("older-messages");
-  #session = "";
-  #user = "";
-  #before = null;
-  #isLoading = false;
+  /** What is open. Each opening has its own object: what was read for an earlier one is not shown. */
+  #opening = null;
 
   constructor() {
     this.#older.addEventListener("click", () => this.#loadOlder());
@@ -26,24 +24,26 @@ export class Conversation {
   }
 
   /**
-   * Show the newest messages of a session.
+   * Show the newest messages of a session, or why they cannot be read.
    * @param {string} user
    * @param {string} session
+   * @returns {Promise<boolean>} whether nothing else was opened meanwhile
    */
   async open(user, session) {
     this.clear();
-    this.#user = user;
-    this.#session = session;
-    const page = await this.#read("");
-    if (session !== this.#session) return;
-    await this.#prepend(page);
+    const opening = { user, session, before: null, isLoading: false };
+    this.#opening = opening;
+    let problem = null;
+    await this.#load(opening).catch((error) => (problem = error));
+    if (opening !== this.#opening) return false;
+    if (problem) this.#list.append(element("li", { class: "notice problem", text: problem.message }));
     this.toEnd();
+    return true;
   }
 
   /** Show no session. */
   clear() {
-    this.#session = "";
-    this.#before = null;
+    this.#opening = null;
     this.#list.replaceChildren();
     this.#older.hidden = true;
     this.#showEmpty();
@@ -77,31 +77,30 @@ export class Conversation {
   }
 
   async #loadOlder() {
-    if (this.#isLoading || !this.#before) return;
-    this.#isLoading = true;
-    const session = this.#session;
+    const opening = this.#opening;
+    if (!opening?.before || opening.isLoading) return;
+    opening.isLoading = true;
     try {
-      const page = await this.#read(`&before=${encodeURIComponent(this.#before)}`);
-      if (session === this.#session) await this.#prepend(page);
+      await this.#load(opening);
     } catch (error) {
-      this.#older.textContent = `Older messages (${error.message})`;
+      if (opening === this.#opening) this.#older.textContent = `Older messages (${error.message})`;
     } finally {
-      this.#isLoading = false;
+      opening.isLoading = false;
     }
   }
 
-  async #read(/** @type {string} */ more) {
-    const query = `user_id=${encodeURIComponent(this.#user)}&limit=${PAGE_MESSAGES}${more}`;
-    return json("GET", `/sessions/${encodeURIComponent(this.#session)}/messages?${query}`);
-  }
-
   /** Add older messages above, without moving those in view. */
-  async #prepend(/** @type {any} */ page) {
+  async #load(/** @type {any} */ opening) {
+    const more = opening.before ? `&before=${encodeURIComponent(opening.before)}` : "";
+    const query = `user_id=${encodeURIComponent(opening.user)}&limit=${PAGE_MESSAGES}${more}`;
+    const page = await json("GET", `/sessions/${encodeURIComponent(opening.session)}/messages?${query}`);
+    if (opening !== this.#opening) return;
     const made = page.messages.map(messageElement);
     await render(made.filter((it) => it.classList.contains("assistant")).map((it) => it.querySelector(".body")));
+    if (opening !== this.#opening) return;
     const fromEnd = this.#box.scrollHeight - this.#box.scrollTop;
     this.#list.prepend(...made);
-    this.#before = page.before;
+    opening.before = page.before;
     this.#older.hidden = !page.before;
     this.#older.textContent = "Older messages";
     this.#showEmpty();
