@@ -1,8 +1,9 @@
 """The chat page as a person uses it."""
 
+import asyncio
 from typing import Self
 
-from playwright.async_api import Dialog, Locator, Page, Request, expect
+from playwright.async_api import Dialog, Locator, Page, Request, Route, expect
 
 from harness.system import System
 from tests.calls import client
@@ -31,6 +32,13 @@ class ChatPage:
         await self.tab.keyboard.press("Enter")
         await expect(self.text).to_be_enabled()
         return self
+
+    async def become(self, name: str) -> None:
+        """Say that one is somebody else."""
+        await self.tab.locator("#show-identity").click()
+        await self.tab.get_by_role("textbox", name="Name").fill(name)
+        await self.tab.keyboard.press("Enter")
+        await expect(self.button(f"You are {name}")).to_be_visible()
 
     async def say(self, text: str) -> None:
         """Send a message."""
@@ -103,6 +111,18 @@ class ChatPage:
     async def _dismiss(self, dialog: Dialog) -> None:
         self.dialogs.append(dialog.message)
         await dialog.dismiss()
+
+
+async def held(tab: Page, pattern: str) -> asyncio.Event:
+    """Let such requests wait until the event is set."""
+    goes_on = asyncio.Event()
+
+    async def wait(route: Route) -> None:
+        await goes_on.wait()
+        await route.continue_()
+
+    await tab.route(pattern, wait)
+    return goes_on
 
 
 async def summarized(chat: ChatPage, served: System, text: str) -> None:

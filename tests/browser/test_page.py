@@ -1,31 +1,18 @@
 """The chat page in a real browser: replies, tools, errors, stop, sessions, and what a keyboard can do."""
 
-import asyncio
 import re
 
 import pytest
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import expect
 
 from harness.system import System
-from tests.browser.chat_page import SLOW, ChatPage
+from tests.browser.chat_page import SLOW, ChatPage, held
 from tests.browser.conftest import Watch
 from tests.calls import client, entries
 
 SESSION_MESSAGES = 5_000
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
-
-
-async def held(tab: Page, pattern: str) -> asyncio.Event:
-    """Let such requests wait until the event is set."""
-    goes_on = asyncio.Event()
-
-    async def wait(route: Route) -> None:
-        await goes_on.wait()
-        await route.continue_()
-
-    await tab.route(pattern, wait)
-    return goes_on
 
 
 async def test_somebody_says_who_they_are_and_gets_a_reply(chat: ChatPage) -> None:
@@ -313,9 +300,6 @@ async def test_one_may_become_somebody_else(chat: ChatPage) -> None:
     await expect(chat.tab.get_by_role("textbox", name="Name")).to_be_visible()
     await chat.tab.keyboard.press("Escape")
     await expect(chat.tab.locator("#session-list li span")).to_have_text(["Of one"])
-    await chat.button("You are one").click()
-    await chat.tab.get_by_role("textbox", name="Name").fill("other")
-    await chat.tab.keyboard.press("Enter")
-    await expect(chat.button("You are other")).to_be_visible()
+    await chat.become("other")
     await expect(chat.tab.locator("#session-list li")).to_have_count(0)
     await expect(chat.messages).to_have_count(0)

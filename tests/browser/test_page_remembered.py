@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Locator, expect
 
 from harness.system import System
-from tests.browser.chat_page import ChatPage, summarized
+from tests.browser.chat_page import ChatPage, held, summarized
 from tests.browser.conftest import Watch
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -135,6 +135,50 @@ async def test_a_problem_is_said_in_the_panel(chat: ChatPage, watch: Watch) -> N
     await panel.get_by_label("New fact").fill("Likes tea")
     await panel.get_by_role("button", name="Add fact").click()
     await expect(panel.get_by_role("alert")).to_have_text("Not now.")
+
+
+async def test_a_panel_shows_nothing_of_the_user_before(chat: ChatPage, watch: Watch) -> None:
+    """What cannot be read is empty and cannot be saved: neither somebody else's profile, nor empty fields."""
+    watch.expected = ["503"]
+    await chat.enter("anna")
+    panel = await opened(chat)
+    await panel.get_by_label("Goal").fill("learn Dapr")
+    await panel.get_by_label("New fact").fill("Likes tea")
+    await panel.get_by_role("button", name="Add fact").click()
+    await expect(panel.locator("#facts li")).to_have_count(1)
+    await chat.tab.keyboard.press("Escape")
+    await chat.become("berta")
+    await chat.tab.route(
+        "**/users/berta/*", lambda it: it.fulfill(status=503, json={"detail": "Not now.", "code": "x"})
+    )
+    await chat.button("What is remembered").click()
+    await expect(panel.get_by_role("alert")).to_have_text("Not now.")
+    await expect(panel.get_by_label("Goal")).to_have_value("")
+    await expect(panel.locator("#facts li")).to_have_count(0)
+    await expect(panel.get_by_label("Goal")).to_be_disabled()
+    await expect(panel.get_by_role("button", name="Save profile")).to_be_disabled()
+    await chat.tab.unroute("**/users/berta/*")
+    await chat.tab.keyboard.press("Escape")
+    await opened(chat)
+    await expect(panel.get_by_role("button", name="Save profile")).to_be_enabled()
+
+
+async def test_a_profile_that_comes_late_is_not_shown_to_the_next_user(chat: ChatPage) -> None:
+    """The panel is closed before the profile comes, and opened by somebody else: it keeps that person's own."""
+    await chat.enter("slow")
+    goes_on = await held(chat.tab, "**/users/slow/profile")
+    async with chat.tab.expect_request("**/profile"):
+        await chat.button("What is remembered").click()
+    await chat.tab.keyboard.press("Escape")
+    await chat.become("quick")
+    panel = await opened(chat)
+    name = await panel.get_by_label("Name").input_value()
+    async with chat.tab.expect_response("**/users/slow/profile") as late:
+        goes_on.set()
+    await (await late.value).finished()
+    await panel.get_by_role("button", name="Save profile").click()
+    await chat.notice("The profile is saved")
+    await expect(panel.get_by_label("Name")).to_have_value(name)
 
 
 async def test_everything_is_exported_as_a_file(chat: ChatPage, tmp_path: Path) -> None:

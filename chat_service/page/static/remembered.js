@@ -10,6 +10,8 @@ export class Remembered {
   #session = "";
   /** How many messages the shown summary stands for. */
   #through = 0;
+  /** Each opening of the panel has its own object: what was read for an earlier one is not shown. */
+  #opening = {};
 
   /** @param {() => void} onErased */
   constructor(onErased) {
@@ -29,20 +31,32 @@ export class Remembered {
    * @param {string} session
    */
   async open(user, session) {
+    this.#opening = {};
     this.user = user;
     this.#session = `/sessions/${encodeURIComponent(session)}`;
     this.#path = `/users/${encodeURIComponent(user)}`;
+    this.#showProfile(null);
+    byId("facts").replaceChildren();
+    byId("no-facts").hidden = true;
+    byId("new-fact-text").value = "";
     byId("summary").hidden = true;
     byId("summary-help").textContent = "";
     notify("");
     this.#dialog.showModal();
     byId("remembered-title").focus();
-    await this.#try(() => Promise.all([this.#showProfile(), this.#showFacts(), this.#readSummary()]));
+    await this.#try(() => Promise.all([this.#readProfile(), this.#readFacts(), this.#readSummary()]));
   }
 
-  async #showProfile() {
-    const profile = await json("GET", `${this.#path}/profile`);
-    for (const input of byId("profile").querySelectorAll("input")) input.value = profile[input.name] ?? "";
+  async #readProfile() {
+    await this.#read(`${this.#path}/profile`, (profile) => this.#showProfile(profile));
+  }
+
+  /** Show the profile. One that is not read cannot be saved: that would empty it. */
+  #showProfile(/** @type {Record<string, string> | null} */ profile) {
+    for (const field of byId("profile").elements) {
+      field.disabled = !profile;
+      if (field.name) field.value = profile?.[field.name] ?? "";
+    }
   }
 
   async #saveProfile(/** @type {HTMLFormElement} */ form) {
@@ -50,10 +64,11 @@ export class Remembered {
     notify("The profile is saved");
   }
 
-  async #showFacts() {
-    const { facts } = await json("GET", `${this.#path}/facts`);
-    byId("facts").replaceChildren(...facts.map((fact) => this.#fact(fact)));
-    byId("no-facts").hidden = facts.length > 0;
+  async #readFacts() {
+    await this.#read(`${this.#path}/facts`, ({ facts }) => {
+      byId("facts").replaceChildren(...facts.map((fact) => this.#fact(fact)));
+      byId("no-facts").hidden = facts.length > 0;
+    });
   }
 
   /** @param {{fact_id: string, text: string, created_at: string, session_id: string | null}} fact */
@@ -84,14 +99,13 @@ export class Remembered {
   /** @param {string} method @param {string} path @param {object | undefined} body @param {string} said */
   async #changeFacts(method, path, body, said) {
     await json(method, path, { body });
-    await this.#showFacts();
+    await this.#readFacts();
     notify(said);
     if (!this.#dialog.contains(document.activeElement)) byId("remembered-title").focus();
   }
 
   async #readSummary() {
-    const { summary } = await json("GET", `${this.#session}/messages${this.#query}&limit=1`);
-    this.#showSummary(summary);
+    await this.#read(`${this.#session}/messages${this.#query}&limit=1`, ({ summary }) => this.#showSummary(summary));
   }
 
   #showSummary(/** @type {{text: string, through: number} | null} */ summary) {
@@ -134,6 +148,13 @@ messages and summaries. Export it first if you want to keep it.`;
     this.#dialog.close();
     this.onErased();
     notify("Everything is erased");
+  }
+
+  /** Read this and show it, unless the panel was opened again meanwhile. */
+  async #read(/** @type {string} */ path, /** @type {(found: any) => void} */ show) {
+    const opening = this.#opening;
+    const found = await json("GET", path);
+    if (opening === this.#opening) show(found);
   }
 
   /** @param {string} id @param {(form: HTMLFormElement) => Promise<void>} action */
