@@ -303,3 +303,15 @@ async def test_one_may_become_somebody_else(chat: ChatPage) -> None:
     await chat.become("other")
     await expect(chat.tab.locator("#session-list li")).to_have_count(0)
     await expect(chat.messages).to_have_count(0)
+
+
+async def test_a_list_that_cannot_be_read_is_not_the_former_users(chat: ChatPage, watch: Watch) -> None:
+    """After a switch of users nothing of the former one's list is left, also if the new list does not come."""
+    watch.expected = ["503"]
+    await chat.enter("former")
+    await chat.ask("Of the former")
+    await expect(chat.tab.locator("#session-list li")).to_have_count(1)
+    await chat.tab.route("**/sessions?*", lambda it: it.fulfill(status=503, json={"detail": "Not now.", "code": "x"}))
+    await chat.become("next")
+    await expect(chat.tab.locator("#session-notice")).to_have_text("Not now.")
+    await expect(chat.tab.locator("#session-list li")).to_have_count(0)

@@ -23,6 +23,10 @@ export class Sessions {
 
   /** Read the list again. @param {string} user */
   async refresh(user) {
+    if (user !== this.#user) {
+      this.#list.replaceChildren();
+      this.#more.hidden = true;
+    }
     this.#user = user;
     this.#before = null;
     await this.#load();
