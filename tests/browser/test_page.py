@@ -196,6 +196,15 @@ async def test_a_session_that_is_opened_twice_is_shown_once(chat: ChatPage) -> N
     await expect(chat.messages).to_have_count(4)
 
 
+async def test_an_address_that_cannot_be_decoded_names_no_session(chat: ChatPage) -> None:
+    """The page opens with a new session, and all messages go into it."""
+    chat.url += "/#100%"
+    await chat.enter("mistyped")
+    for text in ("First one", "Second one"):
+        await chat.ask(text)
+    await expect(chat.tab.locator("#session-list li")).to_contain_text("4 messages")
+
+
 async def test_sessions_are_listed_opened_and_deleted(chat: ChatPage) -> None:
     """Sessions are named by their first words, the newest first; deleting one asks first."""
     await chat.enter("lister")

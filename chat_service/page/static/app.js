@@ -105,13 +105,22 @@ function showSessions(/** @type {boolean} */ isShown) {
   byId("show-sessions").setAttribute("aria-expanded", String(isShown));
 }
 
+/** The session in the address. One that cannot be decoded is none: no id has a percent sign. */
+function namedSession() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return "";
+  }
+}
+
 async function start(again = false) {
   const known = await whoIsIt(again);
   if (known === null) return;
   user = known;
   text.disabled = false;
   byId("user").textContent = user.name;
-  const named = decodeURIComponent(location.hash.slice(1));
+  const named = namedSession();
   if (named && !again) {
     void sessions.refresh(user.id);
     await openSession(named);
@@ -140,7 +149,7 @@ byId("show-sessions").addEventListener("click", () => showSessions(!byId("sessio
 byId("show-remembered").addEventListener("click", () => remembered.open(user.id, session));
 byId("show-identity").addEventListener("click", () => start(true));
 window.addEventListener("hashchange", () => {
-  const named = decodeURIComponent(location.hash.slice(1));
+  const named = namedSession();
   if (named && named !== session) void openSession(named);
 });
 window.addEventListener("storage", (event) => {
