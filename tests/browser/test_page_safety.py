@@ -217,6 +217,8 @@ async def test_with_identity_on_a_token_says_who_one_is(
     chat = ChatPage(page, system.chats[0].url)
     await page.goto(chat.url)
     field = page.get_by_label("Token")
+    await field.fill("eyJ…")  # no header can hold it: the browser says so
+    await page.keyboard.press("Enter")
     await field.fill("not-a-token")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("alert")).to_contain_text("token")
@@ -231,6 +233,27 @@ async def test_with_identity_on_a_token_says_who_one_is(
     other = await page.context.new_page()
     await other.goto(chat.url)
     await expect(other.get_by_label("Token")).to_be_visible()
+
+
+async def test_a_token_is_kept_while_nobody_can_check_it(
+    page: Page, guarded: tuple[System, OpenIdIssuer], watch: Watch
+) -> None:
+    """A failure is no refusal: the page says what happened, and goes on with the same token when it is over."""
+    watch.expected = ["401", "503"]
+    system, issuer = guarded
+    chat = ChatPage(page, system.chats[0].url)
+    await page.goto(chat.url)
+    await page.get_by_label("Token").fill(issuer.token("ada"))
+    await page.keyboard.press("Enter")
+    await expect(chat.button("You are ada")).to_be_visible()
+    await page.route("**/whoami", lambda it: it.fulfill(status=503, json={"detail": "Not now.", "code": "x"}))
+    await page.reload()
+    await expect(page.get_by_role("alert")).to_have_text("Not now.")
+    await expect(page.get_by_label("Token")).to_be_hidden()
+    await assert_accessible(page, "a failure")
+    await page.unroute("**/whoami")
+    await chat.button("Try again").click()
+    await expect(chat.button("You are ada")).to_be_visible()
 
 
 @pytest.mark.skipif("not config.getoption('--picture')", reason="writes docs/page.png; run with --picture")

@@ -12,46 +12,57 @@ const USER = "chat.user";
  */
 export async function whoIsIt(again = false) {
   let problem = null;
-  let isOn = true;
+  let identity = "on";
   try {
     const who = await json("GET", "/whoami");
-    isOn = who.identity === "on";
-    const known = isOn ? who.user_id : localStorage.getItem(USER);
+    identity = who.identity;
+    const known = identity === "on" ? who.user_id : localStorage.getItem(USER);
     if (known && !again) return { id: known, name: who.name ?? known };
   } catch (error) {
     if (error.status !== 401 || token.get()) problem = error;
-    isOn = error.status === 401;
-    token.forget();
+    if (error.status === 401) token.forget();
+    else identity = "unknown";
   }
-  return ask(isOn, problem, again);
+  return ask(identity, problem, again);
 }
 
-/** @param {boolean} isOn @param {Error | null} problem @param {boolean} mayCancel */
-async function ask(isOn, problem, mayCancel) {
+/**
+ * Ask for what is missing: a token, a name, or, if the service did not say which, only whether to try again.
+ * @param {string} identity
+ * @param {Error | null} problem
+ * @param {boolean} again whether the person wanted to be asked, and may cancel
+ */
+async function ask(identity, problem, again) {
   const dialog = byId("identity");
   const input = byId("identity-value");
+  const isOn = identity === "on";
+  const isUnknown = identity === "unknown";
   byId("identity-label").textContent = isOn ? "Token" : "Name";
   byId("identity-help").textContent = isOn
     ? "Paste a token of your issuer. This tab keeps it until it is closed."
     : "Your sessions are kept under this name. Anybody who says the same name sees them.";
+  byId("identity-help").hidden = byId("identity-field").hidden = input.disabled = isUnknown;
+  byId("identity-yes").textContent = isUnknown ? "Try again" : "Go on";
   input.type = isOn ? "password" : "text";
+  input.pattern = isOn ? "[ -~]*" : ".*"; // a header takes nothing else
   input.value = "";
   showProblem(byId("identity-problem"), problem);
-  byId("identity-no").hidden = !mayCancel;
+  byId("identity-no").hidden = !again;
   dialog.showModal();
   const value = await new Promise((resolve) => {
     byId("identity-form").onsubmit = (/** @type {SubmitEvent} */ event) => {
       event.preventDefault();
-      if (input.value.trim()) resolve(input.value.trim());
+      if (isUnknown || input.value.trim()) resolve(input.value.trim());
     };
     byId("identity-no").onclick = () => resolve(null);
     dialog.oncancel = (/** @type {Event} */ event) => {
       event.preventDefault();
-      if (mayCancel) resolve(null);
+      if (again) resolve(null);
     };
   });
   dialog.close();
   if (value === null) return null;
+  if (isUnknown) return whoIsIt(again);
   if (isOn) token.set(value);
   else localStorage.setItem(USER, value.replaceAll(/\s+/g, "-"));
   return whoIsIt();
