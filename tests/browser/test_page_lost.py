@@ -1,5 +1,6 @@
 """A reload, a second tab, a lost connection, a kill and a store that is away: the page loses no reply."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -27,6 +28,13 @@ def breaking(page: Page, mortal: System, watch: Watch) -> ChatPage:
     """A tab for the page of a system that breaks. The browser logs the requests that fail."""
     watch.expected = ["Failed to load resource"]
     return ChatPage(page, mortal.chats[0].url)
+
+
+async def reply_unsaved(tab: Page, code: str) -> None:
+    """Let a turn have a reply that is not saved, as if memory had not responded before it."""
+    metadata = {"turn_id": code, "history": "not_saved", "memory": "unavailable", "code": code}
+    body = f"event: done\ndata: {json.dumps({'reply': 'A reply', 'metadata': metadata})}\n\n"
+    await tab.route("**/chat/stream", lambda route: route.fulfill(content_type="text/event-stream", body=body))
 
 
 async def test_a_reload_in_mid_reply_loses_nothing(chat: ChatPage) -> None:
@@ -182,3 +190,22 @@ async def test_a_reply_that_was_not_saved_survives_a_reload(breaking: ChatPage, 
     await breaking.button("Save it").click()
     await breaking.notice("Saved")
     await expect(breaking.reply).to_have_text("You said: Keep this")
+
+
+async def test_a_save_of_an_older_reply_leaves_the_running_turn(chat: ChatPage) -> None:
+    """`Save it` of a reply from before saves that one. After a reload the turn that runs is resumed all the same."""
+    await chat.enter("saver")
+    await reply_unsaved(chat.tab, "memory_unavailable")
+    await chat.say("First one")
+    await expect(chat.button("Save it")).to_be_visible()
+    await chat.tab.unroute("**/chat/stream")
+    await chat.say(SLOW)
+    await expect(chat.reply).to_contain_text("word3")
+    saved = {"reply": "A reply", "metadata": {"history": "saved", "memory": "ok"}}
+    await chat.tab.route("**/chat/?resume=true", lambda route: route.fulfill(json=saved))
+    await chat.button("Save it").click()
+    await chat.notice("Saved")
+    await chat.tab.reload()
+    await expect(chat.reply).to_contain_text("word29")
+    first, second = chat.keys[:2]
+    assert chat.keys == [first, second, first, second]

@@ -19,8 +19,11 @@ export const unfinished = {
   /** @param {Turn} turn */
   keep: (turn) =>
     localStorage.setItem(unfinished.name(turn.user, turn.session), JSON.stringify({ key: turn.key, text: turn.text })),
-  /** @param {Turn} turn */
-  forget: (turn) => localStorage.removeItem(unfinished.name(turn.user, turn.session)),
+  /** Forget this turn, but not a newer one of its session. @param {Turn} turn */
+  forget: (turn) => {
+    const { user, session, key } = turn;
+    if (unfinished.get(user, session)?.key === key) localStorage.removeItem(unfinished.name(user, session));
+  },
 };
 
 /** A message and its reply. What happens is reported to a view. */
