@@ -209,3 +209,27 @@ async def test_a_save_of_an_older_reply_leaves_the_running_turn(chat: ChatPage) 
     await expect(chat.reply).to_contain_text("word29")
     first, second = chat.keys[:2]
     assert chat.keys == [first, second, first, second]
+
+
+async def test_a_reply_that_memory_refused_is_not_offered_to_save(chat: ChatPage) -> None:
+    """Also if memory did not respond before: the code decides. After a reload the page does not ask for it again."""
+    await chat.enter("refused")
+    for code in ("not_owner", "session_deleted", "history_too_large", "reply_too_long"):
+        await reply_unsaved(chat.tab, code)
+        await chat.say(code)
+        await expect(chat.last).to_contain_text(f"This reply cannot be saved ({code})")
+        await expect(chat.button("Save it")).to_have_count(0)
+        assert await chat.tab.evaluate("localStorage.length") == 1  # the name
+
+
+async def test_a_turn_that_memory_refuses_is_not_resumed(chat: ChatPage, watch: Watch) -> None:
+    """A message in somebody else's session fails, and the page does not ask for it again after each reload."""
+    watch.expected = ["403"]
+    await chat.enter("owner")
+    await chat.ask("Mine")
+    address = chat.tab.url
+    await chat.become("guest")
+    await chat.tab.goto(address)
+    await chat.say("Hello")
+    await expect(chat.button("Try again")).to_be_visible()
+    assert await chat.tab.evaluate("localStorage.length") == 1  # the name

@@ -6,6 +6,8 @@ const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 5_000;
 /** Errors after which the same request may be sent again by the page itself: memory does not respond for a moment. */
 const PASSING = new Set(["turn_not_known", "stopping"]);
+/** Codes of memory's refusals, and of a reply that it would refuse: such a turn can never be saved. */
+const REFUSED = new Set(["not_owner", "session_deleted", "history_too_large", "reply_too_long"]);
 
 /**
  * The turns of this browser that have no final outcome yet, one for each session. All tabs see them, so that a reload
@@ -92,6 +94,7 @@ export class Turn {
         if (this.isLeft) return;
         const mayPass = error instanceof ConnectionLost || PASSING.has(error.code);
         if (!mayPass) {
+          if (REFUSED.has(error.code)) unfinished.forget(this);
           view.fail(error);
           return;
         }
@@ -122,7 +125,8 @@ export class Turn {
   }
 }
 
-/** Whether a reply that is not saved can be saved later. Memory that works has refused it for good. */
+/** Whether a reply that is not saved can be saved later. Memory may have refused it, whether or not it works otherwise. */
 export function maySave(/** @type {any} */ done) {
-  return done.metadata.history !== "saved" && done.metadata.memory === "unavailable";
+  const { history, memory, code } = done.metadata;
+  return history !== "saved" && memory === "unavailable" && !REFUSED.has(code);
 }
