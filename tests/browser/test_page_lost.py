@@ -233,3 +233,26 @@ async def test_a_turn_that_memory_refuses_is_not_resumed(chat: ChatPage, watch: 
     await chat.say("Hello")
     await expect(chat.button("Try again")).to_be_visible()
     assert await chat.tab.evaluate("localStorage.length") == 1  # the name
+
+
+async def test_what_is_erased_is_not_kept_to_be_saved(chat: ChatPage) -> None:
+    """The browser keeps no turn of a deleted session or of an erased user, and those of others."""
+    kept = "Object.keys(localStorage).filter((name) => name.startsWith('chat.turn/'))"
+    other = "chat.turn/eraser-too/session"
+    await chat.enter("eraser")
+    await chat.tab.evaluate("(name) => localStorage.setItem(name, '{}')", other)
+    await chat.ask("Before")
+    await reply_unsaved(chat.tab, "memory_unavailable")
+    await chat.say("Forget this")
+    await expect(chat.button("Save it")).to_be_visible()
+    await chat.button("Delete session: Before").click()
+    await chat.button("Delete").click()
+    await expect(chat.messages).to_have_count(0)
+    assert await chat.tab.evaluate(kept) == [other]
+    await chat.say("Forget this too")
+    await expect(chat.button("Save it")).to_be_visible()
+    await chat.button("What is remembered").click()
+    await chat.button("Erase everything").click()
+    await chat.tab.locator("#question-yes").click()
+    await chat.notice("Everything is erased")
+    assert await chat.tab.evaluate(kept) == [other]

@@ -2,6 +2,7 @@
 
 import { json, send } from "./api.js";
 import { button, byId, confirmed, element, localTime, notify, showProblem } from "./page.js";
+import { unfinished } from "./turn.js";
 
 /** The dialog. */
 export class Remembered {
@@ -141,10 +142,12 @@ export class Remembered {
   }
 
   async #erase() {
-    const text = `All that is kept of ${this.user} goes for good: the profile, all facts, and all sessions with their \
+    const { user } = this;
+    const text = `All that is kept of ${user} goes for good: the profile, all facts, and all sessions with their \
 messages and summaries. Export it first if you want to keep it.`;
     if (!(await confirmed("Erase everything?", text, "Erase everything"))) return;
     await json("DELETE", this.#path);
+    unfinished.forgetUser(user);
     this.#dialog.close();
     this.onErased();
     notify("Everything is erased");

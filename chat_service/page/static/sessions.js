@@ -2,6 +2,7 @@
 
 import { json } from "./api.js";
 import { button, byId, confirmed, element, localTime, showProblem } from "./page.js";
+import { unfinished } from "./turn.js";
 
 /** The list beside the messages. */
 export class Sessions {
@@ -75,14 +76,16 @@ export class Sessions {
 
   async #delete(/** @type {HTMLElement} */ item, /** @type {string} */ name, /** @type {number} */ messages) {
     const id = item.dataset.session;
+    const user = this.#user;
     const text = `“${name}” with its ${messages} messages and its summary goes for good.`;
     if (!(await confirmed("Delete this session?", text, "Delete"))) return;
     try {
-      await json("DELETE", `/sessions/${encodeURIComponent(id)}?user_id=${encodeURIComponent(this.#user)}`);
+      await json("DELETE", `/sessions/${encodeURIComponent(id)}?user_id=${encodeURIComponent(user)}`);
     } catch (error) {
       showProblem(byId("session-notice"), error);
       return;
     }
+    unfinished.forgetSession(user, id);
     item.remove();
     if (id === this.#current) this.begin();
     else byId("new-session").focus();

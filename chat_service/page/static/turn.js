@@ -24,7 +24,14 @@ export const unfinished = {
   /** Forget this turn, but not a newer one of its session. @param {Turn} turn */
   forget: (turn) => {
     const { user, session, key } = turn;
-    if (unfinished.get(user, session)?.key === key) localStorage.removeItem(unfinished.name(user, session));
+    if (unfinished.get(user, session)?.key === key) unfinished.forgetSession(user, session);
+  },
+  /** @param {string} user @param {string} session */
+  forgetSession: (user, session) => localStorage.removeItem(unfinished.name(user, session)),
+  /** @param {string} user */
+  forgetUser: (user) => {
+    const names = Object.keys(localStorage).filter((name) => name.startsWith(unfinished.name(user, "")));
+    for (const name of names) localStorage.removeItem(name);
   },
 };
 
