@@ -145,7 +145,7 @@ class ChatAgent:
             except ModelRefusalError as refusal:
                 return _reply(text, refusal.refusal, record, is_marked_refusal=True)
             except (openai.OpenAIError, AgentsException, *_MALFORMED_RESPONSE) as error:
-                failure = _to_failure(error, record)
+                failure = _to_failure(error, record, has_begun=has_begun)
                 is_cut_short = has_begun and isinstance(failure, ModelUnreachable)
                 raise (ModelCutShort() if is_cut_short else failure) from error
             finally:
@@ -173,7 +173,7 @@ def _reply(text: ReplyText, output: object, record: RunRecord, *, is_marked_refu
     return ModelReply(str(text), record.finish, record.is_cut, is_marked_refusal)
 
 
-def _to_failure(error: Exception, record: RunRecord) -> ModelFailure:
+def _to_failure(error: Exception, record: RunRecord, *, has_begun: bool = False) -> ModelFailure:
     if isinstance(error, MaxTurnsExceeded):
         return ModelToolLoop()
     if isinstance(error, AgentsException):
@@ -182,7 +182,7 @@ def _to_failure(error: Exception, record: RunRecord) -> ModelFailure:
         logger.error("the model's response could not be read: %s", type(error).__name__)
     failure = to_model_failure(error)
     if isinstance(failure, ModelContextTooLong):
-        failure.is_first_call = record.replies == 0
+        failure.is_first_call = record.replies == 0 and not has_begun
     return failure
 
 

@@ -163,6 +163,20 @@ async def test_refusal_inside_a_stream_counts_too(
     assert parsed_events((await client.post("/chat/stream", json=HELLO)).text)[-1][1]["reply"] == "Good."
 
 
+async def test_refusal_after_text_is_not_repeated(
+    client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel
+) -> None:
+    """Text that was sent cannot be taken back, so the run does not begin again; a summary relieves the session."""
+    fill(memory, 5, 500)
+    said = text_events("The answer ", "is", finish_reason=None, done=False)
+    model.respond_with(events([*said, b"data: " + json.dumps(OPENAI).encode() + b"\n\n"]), text("A summary."))
+    found = parsed_events((await client.post("/chat/stream", json=HELLO)).text)
+    assert [data.get("text") or data["code"] for _, data in found] == ["The answer ", "is", "model_context_too_long"]
+    await background_ended()
+    assert (memory.sessions["s1"].summary or {})["through"] == 8
+    assert memory.calls("append") == []
+
+
 @pytest.mark.parametrize(
     "body",
     [{"error": {"message": "max_tokens is too large: 9"}}, {"error": {"message": "the context is fine"}}, None],
