@@ -80,6 +80,10 @@ class ModelContextTooLong(ModelFailure):
 
     code = "model_context_too_long"
     detail = (
+        "The conversation is too long for the model: send a shorter message. Operators: set CONTEXT_BUDGET_CHARS to "
+        "what fits into the model's context."
+    )
+    detail_with_summary = (
         "The conversation is too long for the model. A summary of it has been started: send the message again, or "
         "send a shorter one. Operators: set CONTEXT_BUDGET_CHARS to what fits into the model's context."
     )

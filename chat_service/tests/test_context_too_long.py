@@ -100,6 +100,7 @@ async def test_session_recovers_from_a_window_far_too_long(memory: ScriptedMemor
         failed = await client.post(path, json=HELLO)
         assert (failed.status_code, failed.json()["code"]) == (502, "model_context_too_long")
         assert "CONTEXT_BUDGET_CHARS" in failed.json()["detail"]
+        assert "A summary of it has been started" in failed.json()["detail"]
         await background_ended()
         assert (memory.sessions["s1"].summary or {})["through"] == 6
         for _ in range(12):
@@ -131,10 +132,12 @@ class SmallModel:
 async def test_long_message_alone_is_refused_at_once(
     client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel, path: str
 ) -> None:
-    """Without earlier messages less cannot be given: the model is asked once, and nothing is saved."""
+    """Without earlier messages less cannot be given: the model is asked once, nothing is saved or summarized."""
     model.respond_with(refused(), refused())
     response = await client.post(path, json={**HELLO, "metadata": None})
     assert (response.status_code, response.json()["code"]) == (502, "model_context_too_long")
+    assert "summary" not in response.json()["detail"]
+    assert "send a shorter message" in response.json()["detail"]
     assert "sk-123" not in response.text
     assert len(model.requests) == 1
     assert memory.calls("append") == []

@@ -150,9 +150,8 @@ class TurnPipeline:
         """Ask with a reduced window. If that too is too long, a summary has to relieve the session."""
         try:
             return await self._ask(request, given, live, log)
-        except ModelContextTooLong:
-            budget = self._settings.context_budget_chars // SMALL_WINDOW_DIVISOR
-            self._summaries.relieve(request.session_id, request.user_id, budget)
+        except ModelContextTooLong as refusal:
+            self._relieve(request, self._settings.context_budget_chars // SMALL_WINDOW_DIVISOR, refusal)
             raise
 
     def _reduced(
@@ -163,9 +162,14 @@ class TurnPipeline:
         if memory.conversation is None or not memory.conversation.history:
             raise refusal
         if not refusal.is_first_call:
-            self._summaries.relieve(request.session_id, request.user_id, budget // 2)
+            self._relieve(request, budget // 2, refusal)
             raise refusal
         return reduced_input(profile, memory.conversation, request.text, budget)
+
+    def _relieve(self, request: TurnRequest, window_chars: int, refusal: ModelContextTooLong) -> None:
+        """Start a summary, so that a repeat has a shorter conversation. The refusal says so if it was started."""
+        if self._summaries.relieve(request.session_id, request.user_id, window_chars):
+            refusal.detail = refusal.detail_with_summary
 
     async def _save(self, turn: CompletedTurn, limit_seconds: float) -> Response:
         """Save the turn and return its final response."""

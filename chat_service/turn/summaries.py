@@ -92,9 +92,13 @@ class Summaries:
                 job.newest = conversation
             self._start(job)
 
-    def relieve(self, session_id: str, user_id: str, window_chars: int) -> None:
-        """Start a summary although none is due: the model refuses the session's window as too long."""
+    def relieve(self, session_id: str, user_id: str, window_chars: int) -> bool:
+        """Start a summary although none is due: the model refuses the session's window as too long.
+
+        Returns whether one is being written now.
+        """
         self._start(_Job(session_id, user_id, window_chars, is_forced=True))
+        return session_id in self._jobs
 
     def _start(self, job: _Job) -> None:
         running = self._jobs.get(job.session_id)
