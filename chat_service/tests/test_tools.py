@@ -6,7 +6,9 @@ import re
 import httpx
 import pytest
 
+from agent.fact_match import matching
 from agent.user_memory import MAX_CHANGES
+from memory_models import Fact
 from tests.scripted_memory import ScriptedMemory, refusal, sidecar_failure
 from tests.scripted_model import Json, ScriptedModel, completion, text, tool_call
 
@@ -62,6 +64,28 @@ async def test_fact_is_forgotten_by_its_words(
     assert (await result_of(client, model, "forget", {"fact": "tea"})).startswith("Not saved: no such fact")
     assert (await result_of(client, model, "forget", {"fact": "?"})).startswith("Not saved: no such fact")
     assert [fact["text"] for fact in memory.facts["alice"]] == ["Has two cats"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("Likes C++", ["Likes C++"]),
+        ("Likes C.", ["Likes C"]),
+        ("c++!", ["Likes C++"]),
+        ("Likes C#", []),
+        ("born 2.1.1990", []),
+        ('"born 1.2.1990"', ["Born 1.2.1990."]),
+        ("(tea)", ["Drinks “tea”, black"]),
+        ("🚲", ["🚲"]),
+        ("?!", []),
+        ("...", ["..."]),
+    ],
+)
+def test_signs_are_part_of_a_word(asked: str, meant: list[str]) -> None:
+    """C, C++ and C# are three words. Only punctuation at the ends of a word does not count."""
+    known = ["Likes C", "Likes C++", "Born 1.2.1990.", "Drinks “tea”, black", "🚲", "..."]
+    facts = [Fact(fact_id=text, text=text) for text in known]
+    assert [fact.text for fact in matching(facts, asked)] == meant
 
 
 async def test_profile_is_changed(client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel) -> None:
