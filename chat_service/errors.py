@@ -227,7 +227,7 @@ class StoppedEmpty(ServiceError):
 
 
 class TurnStopped(ServiceError):
-    """The service is stopping and cancelled the turn."""
+    """The service is stopping: it cancelled the turn, or did not begin it."""
 
     status = 503
     code = "stopping"

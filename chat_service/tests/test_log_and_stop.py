@@ -111,6 +111,31 @@ async def test_late_turn_is_stopped(
     assert "status=503 code=stopping" in caplog.text
 
 
+@pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])
+async def test_no_turn_begins_during_the_stop(
+    app: FastAPI, client: httpx.AsyncClient, model: ScriptedModel, settings: Settings, path: str
+) -> None:
+    """A new turn gets 503 at once. A request for a turn that runs still joins it."""
+    settings.shutdown_timeout_seconds = 5
+    key = {"Idempotency-Key": "k1"}
+    lifespan = Lifespan(app)
+    await lifespan.begin()
+    model.gate.clear()
+    turn = asyncio.create_task(client.post("/chat/", json=HELLO, headers=key))
+    await model.until_requested()
+    lifespan.stop()
+    await settled()
+    refused = await client.post(path, json=HELLO)
+    assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (503, "stopping", "5")
+    joined = asyncio.create_task(client.post(path, json=HELLO, headers=key))
+    await settled()
+    model.gate.set()
+    assert "Good." in (await turn).text
+    assert "Good." in (await joined).text
+    await lifespan.ended()
+    assert len(model.requests) == 1
+
+
 async def test_pending_save_is_tried_once_more_at_stop(
     app: FastAPI, client: httpx.AsyncClient, memory: ScriptedMemory, settings: Settings
 ) -> None:

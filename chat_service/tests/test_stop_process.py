@@ -1,6 +1,7 @@
 """The service as a process that gets a stop signal while a client waits."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -71,3 +72,31 @@ async def test_waiting_client_gets_its_error_in_time(stop_signal: signal.Signals
     assert b"user=alice session=s1" in log
     assert b"status=503 code=stopping" in log
     assert b"Traceback" not in log
+
+
+@pytest.mark.slow
+async def test_turn_that_would_begin_after_the_signal_is_refused() -> None:
+    """A request whose body ends after the signal starts no turn, as nothing would bound it: 503 at once."""
+    body = json.dumps(HELLO).encode()
+    head = b"POST /chat/ HTTP/1.1\r\nhost: chat.test\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    server = await asyncio.start_server(HangingModel().handle, "127.0.0.1", 0)
+    async with asyncio.timeout(30):
+        process, url = await started(server.sockets[0].getsockname()[1])
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(url).port)
+            writer.write(head % len(body) + body[:10])
+            await asyncio.sleep(0.3)
+            process.send_signal(signal.SIGTERM)
+            await asyncio.sleep(0.3)
+            async with asyncio.timeout(5):
+                writer.write(body[10:])
+                response = await reader.read()
+                await process.communicate()
+            writer.close()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.communicate()
+            server.close()
+    assert response.startswith(b"HTTP/1.1 503 ")
+    assert b'"code":"stopping"' in response

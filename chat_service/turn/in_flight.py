@@ -83,6 +83,8 @@ class RunningTurns:
         return turn
 
     def _start(self, request: TurnRequest, *, is_streamed: bool) -> RunningTurn:
+        if self._background.is_stopping:  # nothing would bound the turn: those that run were counted before
+            raise TurnStopped
         turn = RunningTurn(request.text, is_streamed=is_streamed)
         self._slots.take()
         try:
