@@ -123,6 +123,7 @@ def create_app(
         memory,
         metrics,
         waiting_requests=Slots(settings.max_waiting_requests, TooManyRequests),
+        waiting_stops=Slots(settings.max_waiting_requests, TooManyRequests),
         open_streams=Slots(settings.max_open_streams, TooManyRequests),
         renderings=Slots(MAX_RENDERINGS, TooManyRequests),
     )

@@ -50,7 +50,7 @@ class Settings(IdentitySettings):
     max_open_streams: int = Field(default=256, ge=1, le=100_000)
     """Largest number of streamed responses at once; then 503. An open stream takes about 75 KB."""
     max_waiting_requests: int = Field(default=256, ge=1, le=100_000)
-    """Largest number of other requests that wait for a reply at once; then 503."""
+    """Largest number of other requests that wait for a reply at once, and of those that stop a turn; then 503."""
     context_budget_chars: int = Field(default=32_000, ge=1_000, le=10_000_000)
     """Characters of earlier messages given verbatim to the model. The longest message and as long a reply fit."""
 

@@ -33,6 +33,8 @@ class Services:
     user_data: UserDataClient
     metrics: Metrics
     waiting_requests: Slots
+    waiting_stops: Slots
+    """Of their own: a stop is needed most when all places for requests are taken, and it frees some."""
     open_streams: Slots
     renderings: Slots
 

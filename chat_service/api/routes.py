@@ -130,7 +130,7 @@ async def stop(request: RequestedStop, services: ServicesInUse) -> Response:
 
     The response is the turn's. If the model had just come to its end, it is the whole reply, without `stopped`.
     """
-    with services.waiting_requests.one():
+    with services.waiting_stops.one():
         return await services.running_turns.stop(request)
 
 

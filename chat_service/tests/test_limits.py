@@ -198,6 +198,17 @@ async def test_waiting_requests_and_open_streams_are_bounded(
     assert (await client.post(path, json=HELLO, headers=KEY)).status_code == 200
 
 
+async def test_turn_is_stopped_when_all_places_are_taken(client: httpx.AsyncClient, model: ScriptedModel) -> None:
+    """Stops have places of their own, as many: a stop is what frees the others."""
+    model.gate.clear()
+    waiting = [asyncio.create_task(client.post("/chat/", json=HELLO, headers=KEY)) for _ in range(2)]
+    await model.until_requested()
+    await settled()
+    stops = [asyncio.create_task(client.post("/chat/stop", json={"user_id": "alice"}, headers=KEY)) for _ in range(3)]
+    codes = [(await request).json()["code"] for request in [*stops, *waiting]]
+    assert sorted(codes) == ["stopped_empty"] * 4 + ["too_many_requests"]
+
+
 async def test_left_stream_gives_its_slot_back(app: FastAPI, model: ScriptedModel, memory: ScriptedMemory) -> None:
     """A client that disconnects gives back its stream's slot at once, and its turn's when the turn has ended."""
     for number in range(4):
