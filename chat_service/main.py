@@ -54,6 +54,7 @@ from turn.in_flight import RunningTurns
 from turn.pipeline import TurnPipeline
 from turn.saving import TurnSaver
 from turn.summaries import Summaries
+from turn.unsaved import UnsavedReplies
 from unexpected_errors import loop_errors_without_contents
 
 logger = logging.getLogger("chat_service.main")
@@ -75,11 +76,13 @@ def create_app(
     callback_http = open_callback_http(callback_transport)
     identity = open_identity(settings, issuer_transport)
     memory, agent = UserDataClient(memory_http, owner_required=settings.owner_required), ChatAgent(provider, TOOLS)
+    unsaved = UnsavedReplies()
     pipeline = TurnPipeline(
         memory,
         agent,
         TurnSaver(memory, background),
         Summaries(memory, agent, background, settings.context_budget_chars, metrics),
+        unsaved,
         settings,
         metrics,
     )
@@ -121,6 +124,7 @@ def create_app(
         RunningTurns(pipeline, callbacks, background, running),
         Readiness(memory),
         memory,
+        unsaved,
         metrics,
         waiting_requests=Slots(settings.max_waiting_requests, TooManyRequests),
         waiting_stops=Slots(settings.max_waiting_requests, TooManyRequests),

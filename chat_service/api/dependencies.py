@@ -18,6 +18,7 @@ from settings import Settings
 from slots import Slots
 from turn.in_flight import RunningTurns
 from turn.request import StopRequest, TurnRequest
+from turn.unsaved import UnsavedReplies
 
 MAX_KEY_CHARS = 255
 """Longest Idempotency-Key, in characters. A UUID has 36; 255 is the usual limit of other APIs."""
@@ -31,6 +32,7 @@ class Services:
     running_turns: RunningTurns
     readiness: Readiness
     user_data: UserDataClient
+    unsaved: UnsavedReplies
     metrics: Metrics
     waiting_requests: Slots
     waiting_stops: Slots

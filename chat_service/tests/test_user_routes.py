@@ -12,6 +12,7 @@ from tests.asgi_calls import StreamedCall
 from tests.scripted_memory import Kind, ScriptedMemory, refusal, sidecar_failure
 
 FACTS = "/users/alice/facts"
+KEY = {"Idempotency-Key": "k1"}
 
 
 async def test_sessions_come_in_pages(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
@@ -226,6 +227,35 @@ async def test_refused_export_that_breaks_off_is_closed(client: httpx.AsyncClien
     memory.respond_next("export", httpx.Response(500, stream=body))
     assert (await client.get("/users/alice/export")).status_code == 503
     assert body.is_closed
+
+
+@pytest.mark.parametrize("memory_works", [True, False])
+@pytest.mark.parametrize(
+    ("path", "sessions_after"),
+    [
+        ("/sessions/s1?user_id=alice", {"s2"}),
+        ("/users/alice", set()),
+        ("/sessions/s1?user_id=bob", {"s1", "s2"}),
+        ("/users/bob", {"s1", "s2"}),
+    ],
+)
+async def test_reply_that_was_not_saved_is_erased_too(
+    client: httpx.AsyncClient, memory: ScriptedMemory, path: str, sessions_after: set[str], *, memory_works: bool
+) -> None:
+    """A kept reply of what is deleted is not saved by a later resume, also if memory could not delete."""
+    turns = [
+        {"user_id": "alice", "text": "Hello", "metadata": {"session_id": session_id}} for session_id in ("s1", "s2")
+    ]
+    memory.respond_always(sidecar_failure(), "append", "delete", "erase")
+    for turn in turns:
+        await client.post("/chat/", json=turn, headers=KEY)
+    if memory_works:
+        memory.recover()
+    await client.delete(path)
+    memory.recover()
+    for turn in turns:
+        await client.post("/chat/?resume=true", json=turn, headers=KEY)
+    assert memory.sessions.keys() == sessions_after
 
 
 async def test_erase_that_takes_long_goes_on(

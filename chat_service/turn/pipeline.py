@@ -60,6 +60,7 @@ class TurnPipeline:
         agent: ChatAgent,
         saver: TurnSaver,
         summaries: Summaries,
+        unsaved: UnsavedReplies,
         settings: Settings,
         metrics: Metrics,
     ) -> None:
@@ -70,7 +71,7 @@ class TurnPipeline:
         self._settings = settings
         self._metrics = metrics
         self._finishes = RecentFinishes()
-        self._unsaved = UnsavedReplies()
+        self._unsaved = unsaved
 
     @traced("turn")
     async def run(self, request: TurnRequest, live: LiveTurn) -> TurnResult:

@@ -42,6 +42,13 @@ class UnsavedReplies:
         """Forget the turn's reply: it is saved, or can never be."""
         self._by_turn.pop(turn_id, None)
 
+    def drop(self, user_id: str, session_id: str | None = None) -> None:
+        """Forget the user's replies, of one session or of all: what is erased must not be saved later."""
+        for turn_id, unsaved in list(self._by_turn.items()):
+            request = unsaved.turn.request
+            if request.user_id == user_id and session_id in (None, request.session_id):
+                self.forget(turn_id)
+
     def turn_of(self, request: TurnRequest, memory: MemorySnapshot) -> CompletedTurn | None:
         """The turn of a repeated request, ready to be saved; None if its reply is not kept.
 
