@@ -103,6 +103,20 @@ async def test_one_uncertain_attempt_makes_the_save_unknown(client: httpx.AsyncC
     assert (metadata["history"], metadata["code"]) == ("unknown", "store_refuses_writes")
 
 
+@pytest.mark.parametrize(("status", "code"), [(401, "unauthorized"), (403, "not_owner"), (422, "invalid_request")])
+async def test_rejection_after_an_uncertain_attempt_is_unknown(
+    client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel, status: int, code: str
+) -> None:
+    """The attempt before may have been executed. So the save is given up, and the reply is kept for its key."""
+    memory.respond_next("append", LOST, refusal(status, code))
+    first = (await client.post("/chat/", json=HELLO, headers=KEY)).json()
+    assert (first["metadata"]["history"], first["metadata"]["code"]) == ("unknown", code)
+    assert len(memory.calls("append")) == 2
+    again = (await client.post("/chat/", json=HELLO, headers=KEY)).json()
+    assert (again["reply"], again["metadata"]["history"]) == (first["reply"], "saved")
+    assert len(model.requests) == 1
+
+
 async def test_late_response_is_unknown_and_the_key_finds_the_turn(
     client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel
 ) -> None:

@@ -83,6 +83,8 @@ class _Attempts:
                 request.session_id, request.user_id, request.turn_id, self._turn.entries
             )
         except MemoryRejection as rejection:
+            if may_have_been_saved:
+                return SaveOutcome("unknown", rejection.code)
             return SaveOutcome("not_saved", rejection.code, is_rejected=True)
         except MemoryFailure as failure:
             self._code = failure.code
