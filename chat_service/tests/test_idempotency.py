@@ -10,7 +10,7 @@ from identity.users import User
 from models import Message
 from tests.asgi_calls import settled
 from tests.scripted_memory import ScriptedMemory, refusal, sidecar_failure
-from tests.scripted_model import ScriptedModel, text
+from tests.scripted_model import ScriptedModel, completion, text
 from turn.request import TurnRequest
 
 KEY = {"Idempotency-Key": "k1"}
@@ -97,6 +97,21 @@ async def test_recorded_reply_is_sent_when_another_replica_was_first(
     model.gate.set()
     body = (await ours).json()
     assert (body["reply"], body["metadata"]["history"], body["metadata"]["timestamp"]) == ("Theirs.", "saved", "then")
+
+
+async def test_finish_belongs_to_its_own_reply(
+    client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel
+) -> None:
+    """How this replica's reply ended is not said of the one that another replica recorded for the same turn."""
+    model.respond_with(completion({"role": "assistant", "content": "Ours is cut o"}, "length"))
+    memory.respond_always(sidecar_failure(), "append")
+    ours = (await client.post("/chat/", json=HELLO, headers=KEY)).json()["metadata"]
+    memory.recover()
+    memory.remember(ours["session_id"], "alice", ("user", "Hello"), ("assistant", "Theirs."))
+    for entry in memory.sessions[ours["session_id"]].entries:
+        entry["turn_id"] = ours["turn_id"]
+    again = (await client.post("/chat/", json=HELLO, headers=KEY)).json()
+    assert (ours["finish"], again["reply"], again["metadata"].get("finish")) == ("length", "Theirs.", None)
 
 
 @pytest.mark.parametrize("failure", [sidecar_failure(), refusal(503, "store_refuses_writes")])

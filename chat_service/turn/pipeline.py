@@ -102,8 +102,7 @@ class TurnPipeline:
             if memory.recorded_turn is not None:
                 log.is_replay = True
                 response = recorded_response(request, memory.recorded_turn, self._agent.model_name)
-                response = with_metadata(response, finish=self._finishes.of(request.turn_id))
-                return TurnResult(response)
+                return TurnResult(with_metadata(response, finish=self._finishes.of(response)))
             turn = self._unsaved.turn_of(request, memory)
             if turn is None:
                 _check_may_run(request, memory)
@@ -179,7 +178,7 @@ class TurnPipeline:
             self._summaries.notice(turn, outcome.recorded)
         response = final_response(turn, outcome)
         if turn.request.is_repeatable:
-            self._finishes.remember(turn.request.turn_id, response.metadata.finish)
+            self._finishes.remember(response)
             self._keep_if_unsaved(turn, outcome)
         return response
 
