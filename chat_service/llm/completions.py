@@ -16,6 +16,8 @@ from llm.well_formed import PiecewiseText, all_well_formed, may_hold_surrogates
 END_MARKER = "[DONE]"
 """The data of a stream's last event."""
 
+_DETAILED_COUNTS = ("cached_tokens", "cache_write_tokens", "reasoning_tokens")
+"""What the SDK reads of the details of a usage."""
 _FAILURE = '{"error": {"message": "the endpoint sent an event named error"}}'
 """Passed on for an event named `error`. The SDK looks at the data only."""
 
@@ -119,6 +121,7 @@ def _has_readable_usage(completion: dict[str, Json]) -> bool:
         return usage is None
     counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens")]
     details = [usage.get(name) for name in ("prompt_tokens_details", "completion_tokens_details")]
+    counts += [it.get(name) for it in details if isinstance(it, dict) for name in _DETAILED_COUNTS]
     return all(isinstance(it, int | None) for it in counts) and all(isinstance(it, dict | None) for it in details)
 
 

@@ -39,7 +39,19 @@ def kept_reply(memory: ScriptedMemory) -> str | None:
     return memory.sessions["s1"].entries[-1]["content"]
 
 
-@pytest.mark.parametrize("usage", ["many", [], {"prompt_tokens": 1.5}, {"prompt_tokens_details": 7}])
+@pytest.mark.parametrize(
+    "usage",
+    [
+        "many",
+        [],
+        {"prompt_tokens": 1.5},
+        {"prompt_tokens_details": 7},
+        {"prompt_tokens_details": {"cached_tokens": 1.5}},
+        {"prompt_tokens_details": {"cached_tokens": [1]}},
+        {"prompt_tokens_details": {"cache_write_tokens": "many"}},
+        {"completion_tokens_details": {"reasoning_tokens": "x"}},
+    ],
+)
 async def test_counts_that_cannot_be_read_fail_no_reply(
     client: httpx.AsyncClient, model: ScriptedModel, usage: object
 ) -> None:
