@@ -185,6 +185,14 @@ class SummaryConflict(ServiceError):
     detail = "The summary was changed meanwhile: read it again, then send the request again."
 
 
+class HistoryTooLarge(ServiceError):
+    """The session's messages are so long that the store takes no summary beside them."""
+
+    status = 413
+    code = "history_too_large"
+    detail = "The messages of this session are too long to add to them: start a new session, or delete this one."
+
+
 class TurnTimeout(ServiceError):
     """The turn reached its time limit before there was a reply."""
 

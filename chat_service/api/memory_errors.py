@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from errors import (
     FactUnknown,
     HistoryReplaced,
+    HistoryTooLarge,
     MemoryFailure,
     MemoryRejection,
     MemoryUnavailable,
@@ -18,7 +19,15 @@ from errors import (
 
 _REJECTIONS: dict[str, type[ServiceError]] = {
     error.code: error
-    for error in (FactUnknown, HistoryReplaced, NotOwner, SessionDeleted, SummaryConflict, TooManyFacts)
+    for error in (
+        FactUnknown,
+        HistoryReplaced,
+        HistoryTooLarge,
+        NotOwner,
+        SessionDeleted,
+        SummaryConflict,
+        TooManyFacts,
+    )
 }
 """Rejections that say what the client did, by code: both services have the same codes."""
 

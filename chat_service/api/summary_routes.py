@@ -6,10 +6,10 @@ from api.dependencies import ServicesInUse
 from api.memory_errors import reported_failures
 from api.openapi import error_responses
 from api.user_routes import BODY_ERRORS, COMMON_ERRORS, SessionId, SessionOwner, one_waiting_request
-from errors import NotOwner, SessionDeleted, SummaryConflict, SummaryUnknown
+from errors import HistoryTooLarge, NotOwner, SessionDeleted, SummaryConflict, SummaryUnknown
 from user_models import SessionSummary, SummaryChange
 
-ERRORS = (*COMMON_ERRORS, NotOwner, SessionDeleted, SummaryConflict)
+ERRORS = (*COMMON_ERRORS, NotOwner, SessionDeleted, SummaryConflict, HistoryTooLarge)
 
 router = APIRouter(dependencies=[Depends(one_waiting_request)])
 

@@ -116,6 +116,20 @@ async def test_correction_of_another_summary_is_refused(client: httpx.AsyncClien
     assert memory.sessions["s"].summary == newer
 
 
+async def test_summary_of_a_history_that_is_too_large_is_refused(
+    client: httpx.AsyncClient, memory: ScriptedMemory
+) -> None:
+    """A repeat would not help, so the response says what does."""
+    memory.respond_always(refusal(413, "history_too_large"), "summary")
+    for method, body in (("PUT", RIGHT), ("DELETE", None)):
+        response = await client.request(method, SUMMARY, json=body)
+        assert (response.status_code, response.json()["code"]) == (413, "history_too_large")
+        assert "start a new session" in response.json()["detail"]
+        assert "retry-after" not in response.headers
+        described = (await client.get("/openapi.json")).json()["paths"]["/sessions/{session_id}/summary"]
+        assert "history_too_large" in described[method.lower()]["responses"]["413"]["description"]
+
+
 async def test_session_without_a_summary(client: httpx.AsyncClient, memory: ScriptedMemory) -> None:
     """There is nothing to correct, and removing is done already. So it is in a session that does not exist."""
     memory.sessions["s"].summary = None
