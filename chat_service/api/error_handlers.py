@@ -28,8 +28,11 @@ _FRAMEWORK_ERRORS: dict[int, type[ServiceError]] = {
 """The errors that are raised as HTTPException, by status: those of the framework and of the reading of a body."""
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 """The methods that a route may have."""
-NOT_TEXT = "The body is not text. Send JSON in UTF-8."
-"""What the response to a body that is not UTF-8 says."""
+UNREADABLE = (
+    "The body cannot be read: it must be text, not nested too deep, without numbers of too many digits. Send JSON in "
+    "UTF-8."
+)
+"""What the response to a body says that makes the JSON parser give up. The framework does not pass on why."""
 MAX_REPORTED_FIELDS = 20
 """Most invalid fields that a 422 lists: more than a message has."""
 MAX_REPORTED_CHARS = 200
@@ -94,8 +97,8 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
     status = error.status_code
-    if status == 400:  # FastAPI raises this for a body that is not text
-        return _invalid([InvalidField(loc=["body"], msg=NOT_TEXT, type="json_invalid")])
+    if status == 400:  # FastAPI raises this if the parser fails; bad syntax is a validation error
+        return _invalid([InvalidField(loc=["body"], msg=UNREADABLE, type="json_invalid")])
     framework_error = _FRAMEWORK_ERRORS.get(status)
     if framework_error is not None:
         allow = _allow(request) if framework_error is MethodNotAllowed else {}

@@ -1,4 +1,4 @@
-"""A 422 for a body that is wrong as a whole says what to do. Both services say it in the same words."""
+"""A 422 for a body that is wrong as a whole says what to do."""
 
 import httpx
 import pytest
@@ -14,7 +14,9 @@ JSON = {"content-type": "application/json"}
         ({"content-type": "text/plain"}, b"{}", "Send it with the header Content-Type: application/json."),
         (JSON, b'["a"]', "The body is JSON, but not an object. Send a JSON object"),
         (JSON, b"", "The body is missing. Send a JSON object"),
-        (JSON, b'{"user_id": "\xff"}', "Send JSON in UTF-8."),
+        (JSON, b'{"user_id": "\xff"}', "it must be text, "),
+        (JSON, b"[" * 100_000, "not nested too deep"),
+        (JSON, b"9" * 5_000, "without numbers of too many digits. Send JSON in UTF-8."),
     ],
 )
 async def test_a_wrong_body_is_answered_with_advice(
