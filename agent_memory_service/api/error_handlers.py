@@ -29,8 +29,11 @@ _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 """The methods that a route may have."""
 _NOT_SENT_BACK = {"input", "ctx"}
 """Parts of a validation error that are left out: the client has the input, and it may be long."""
-NOT_TEXT = "The body is not text. Send JSON in UTF-8."
-"""What the response to a body that is not UTF-8 says."""
+UNREADABLE = (
+    "The body cannot be read: it must be text, not nested too deep, without numbers of too many digits. Send JSON in "
+    "UTF-8."
+)
+"""What the response to a body says that makes the JSON parser give up. The framework does not pass on why."""
 MAX_REPORTED_FIELDS = 20
 """Most invalid fields that a 422 lists: more than any form has. A body can have 400,000 of them."""
 MAX_REPORTED_CHARS = 200
@@ -52,8 +55,8 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
-        if error.status_code == 400:  # FastAPI raises it for a body that is not UTF-8
-            return _invalid_request([{"type": "json_invalid", "loc": ["body"], "msg": NOT_TEXT}])
+        if error.status_code == 400:  # FastAPI raises it if the parser fails
+            return _invalid_request([{"type": "json_invalid", "loc": ["body"], "msg": UNREADABLE}])
         framework_error = _FRAMEWORK_ERRORS.get(error.status_code)
         if framework_error is not None:
             allow = _allow(request) if framework_error is MethodNotAllowed else {}

@@ -17,6 +17,7 @@ JSON = {"content-type": "application/json"}
         (JSON, b'["a"]', "The body is JSON, but not an object. Send a JSON object"),
         (JSON, b"", "The body is missing. Send a JSON object"),
         (JSON, b'{"name": "\xff"}', "Send JSON in UTF-8."),
+        (JSON, b"[" * 100_000, "not nested too deep"),
     ],
 )
 def test_a_wrong_body_is_answered_with_advice(
