@@ -7,10 +7,13 @@ beginning, so one that is interrupted anywhere after the freeze is finished.
 """
 
 import asyncio
-from collections.abc import Sequence
+import secrets
+from collections import defaultdict
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import cast
 
+from activity import is_mark
 from dapr_state import ValueUnreadable
 from documents import JSON, Document, Entry
 from errors import BodyTooLarge, StoreRefusesWrites
@@ -27,7 +30,7 @@ from profiles import Profiles
 ERASE = "erase"
 """The kind of the due items of this module: finish the erase of the user `id`."""
 ERASING = "erasing"
-"""The field of a frozen list: how many entries it had, and the etag of the profile at that time."""
+"""The field of a frozen list: how many entries it had, the etag of the profile at that time, and a random token."""
 ENTRIES_AT_ONCE = 96
 """Entries of a list that are read at once: eight pages."""
 SESSIONS_AT_ONCE = 8
@@ -104,10 +107,11 @@ class Erasure:
 
     async def _freeze(self, user_id: str, profile_etag: str | None) -> FrozenList:
         """Say in the list that all of its entries are being erased. An absent list becomes a tombstone."""
+        token = secrets.token_hex(8)  # no other erase has this mark, so none ends this freeze
 
         async def decide(head: Head | None) -> Write | None:
             frozen = head or page_plan.tombstone(None)
-            mark: Document = {"entries": frozen.total, "profile": profile_etag}
+            mark: Document = {"entries": frozen.total, "profile": profile_etag, "token": token}
             if frozen.fields.get(ERASING) == mark and not frozen.deleted:
                 return None
             # Also over a tombstone with this mark: a first entry that is on its way is then refused.
@@ -130,29 +134,35 @@ class Erasure:
                 await self._log.newer_head(key, frozen.head)
                 return
             for at in range(0, len(entries), SESSIONS_AT_ONCE):
-                sessions = {entry["session_id"]: entry for entry in entries[at : at + SESSIONS_AT_ONCE]}
-                erasing = (self._erase_session(user_id, entry, outcome) for entry in sessions.values())
-                await asyncio.gather(*erasing)
+                sessions: defaultdict[str, list[Entry]] = defaultdict(list)
+                for entry in entries[at : at + SESSIONS_AT_ONCE]:
+                    sessions[entry["session_id"]].append(entry)
+                await asyncio.gather(*(self._erase_session(user_id, its, outcome) for its in sessions.values()))
         if outcome.unreadable:
             raise outcome.unreadable[0]
         # One may have found its session alive, and was written after the profile was erased.
         await self._profiles.keep_facts(user_id, lambda fact: fact.get("session_id") not in outcome.erased)
-        await self._close(user_id, frozen)
+        await self._close(user_id, frozen, outcome.erased)
 
-    async def _erase_session(self, user_id: str, entry: Entry, outcome: _Outcome) -> None:
-        """Write a tombstone over the session if it is the user's, and sweep it."""
-        key = session_key(entry["session_id"])
+    async def _erase_session(self, user_id: str, entries: Sequence[Entry], outcome: _Outcome) -> None:
+        """Write a tombstone over the session of these entries if it is the user's, and sweep it."""
+        session_id = entries[-1]["session_id"]
+        key = session_key(session_id)
         retirement = self._sweeper.retirement(key)
 
         async def decide(head: Head | None) -> Write | None:
-            if head is None and not was_listed_lately(entry):
+            if head is None and not was_listed_lately(entries[-1]):
                 return None  # its tombstone has expired
-            if head is not None and (head.deleted or head.fields.get("owner") not in (None, user_id)):
-                return None
-            if head is not None and "owner" not in head.fields:
-                # A turn of the user may be about to claim this session. The new etag makes it list the session again.
-                return page_plan.sealing_write(key, head, head)
+            if head is not None and not head.deleted:
+                if head.fields.get("owner") not in (None, user_id):
+                    return None
+                if "owner" not in head.fields:
+                    # A turn of the user may be about to claim this session. The new etag makes it list it again.
+                    return page_plan.sealing_write(key, head, head)
+                if head.fields.get("listed") not in (None, *(entry["turn_id"] for entry in entries)):
+                    return None  # another entry counts for it: it may have begun after the freeze
             # A turn may have listed an absent session without having written its head yet. The tombstone stops it.
+            # Also over a tombstone: the TTL of an attempt without a response may be missing.
             await retirement.plan(head)
             return Write(page_plan.tombstone(head), ttl_seconds=TOMBSTONE_TTL_SECONDS)
 
@@ -164,13 +174,14 @@ class Erasure:
             outcome.unreadable.append(error)
             return
         if head is not None and head.deleted:
-            outcome.erased.add(entry["session_id"])
+            outcome.erased.add(session_id)
             await retirement.sweep(head)
 
-    async def _close(self, user_id: str, frozen: FrozenList) -> None:
+    async def _close(self, user_id: str, frozen: FrozenList, erased: Set[JSON]) -> None:
         """End the epoch of a frozen list: it becomes a tombstone, or a list of what was added after the freeze.
 
-        Does nothing if another erase has closed it, or has frozen it again.
+        A turn in flight may have marked a session as active that is erased: its mark goes too. Does nothing if another
+        erase has closed the list, or has frozen it again.
         """
         key = list_key(user_id)
         retirement = self._sweeper.retirement(key)
@@ -185,6 +196,7 @@ class Erasure:
             if added is None:
                 await self._log.newer_head(key, head)
                 return None  # another erase has closed it
+            added = [entry for entry in added if not (is_mark(entry) and entry["session_id"] in erased)]
             return Write(page_plan.rewritten_list(added) if added else page_plan.tombstone(head))
 
         await self._log.compare_and_swap(key, decide)

@@ -72,12 +72,12 @@ class Profiles:
     async def keep_facts(self, user_id: str, is_kept: Callable[[Document], bool]) -> None:
         """Write the profile with some of its facts, also if they are all: a write in flight then fails on the etag.
 
-        What is the default profile then is erased. Raises StoreConflict and StoreUnavailable.
+        What is the default profile without them is erased. Raises StoreConflict and StoreUnavailable.
         """
 
         def kept(profile: Document) -> Document:
             after = with_facts(profile, [fact for fact in facts_of(profile) if is_kept(fact)])
-            return TOMBSTONE if after == default_profile(user_id) else after
+            return TOMBSTONE if after == default_profile(user_id) != profile else after
 
         await self._overwrite(user_id, kept)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import clock
+from dapr_state import ValueUnreadable
 from documents import Document, Entry
 from errors import ServiceError
 from log import page_plan
@@ -80,7 +81,11 @@ class AppendBatch:
         batched = start = page_plan.open_head(head)
         room, now, added = page_plan.HEAD_MIN_ENTRIES, clock.now(), 0
         appends = [self._first, *(append for append in self._waiting if append is not self._first)]
-        spilled = await self._find_spilled(self._key, start, [append.entry_id for append in appends])
+        try:
+            spilled = await self._find_spilled(self._key, start, [append.entry_id for append in appends])
+        except ValueUnreadable:  # what is known of one of them: then each is tried alone
+            appends = [self._first]
+            spilled = await self._find_spilled(self._key, start, [self._first.entry_id])
         for append in appends:
             if len(append.entries) > room:
                 break

@@ -55,6 +55,8 @@ class DueWorker:
         self._left: set[int] = set()
         """Of the minutes until `_looked_until`, those that have buckets left. So a bucket that stays for weeks, because
         it is damaged, costs a pass no more."""
+        self._late: set[int] = set()
+        """The same of the minutes that were looked at once more."""
         metrics.watch_due_lag(self.lag_seconds)
 
     def lag_seconds(self) -> float:
@@ -88,8 +90,12 @@ class DueWorker:
         async for minute, key in self._filled([*sorted(self._left), *range(first, now + 1)]):
             if not await self._work(key):
                 left.add(minute)
-        async for _, key in self._filled(range(first - LATE_MINUTES, final + 1 - LATE_MINUTES)):
-            await self._work(key)
+        late: set[int] = set()
+        late_range = range(first - LATE_MINUTES, final + 1 - LATE_MINUTES)
+        async for minute, key in self._filled([*sorted(self._late), *late_range]):
+            if not await self._work(key):
+                late.add(minute)
+        self._late = late
         self._looked_until, self._left = final, {minute for minute in left if minute <= final}
         self._done_minute = min(self._left, default=final + 1) - 1
         await self._due.set_done_minute(self._done_minute)

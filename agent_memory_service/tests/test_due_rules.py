@@ -1,11 +1,20 @@
 """What nobody asks for any more is finished by the due list: sweeps, and erases that were interrupted."""
 
+import asyncio
+from contextlib import suppress
+
 import pytest
 
+import clock
 from documents import Document
+from erasure import ERASE
+from errors import ServiceError
+from keys import due_key
 from log.sweeps import SWEEP_AFTER_SECONDS
-from tests.fake_clients import Fault
+from tests.fake_clients import Fault, named
+from tests.fake_time import run, skip
 from tests.rules_harness import Simulate, settled
+from tests.service_under_test import Service
 from tests.simulation import Simulation
 from tests.user_workload import ChangeGoal, Erase, Initialize, Listed, ListSessions
 from tests.workload import Append, Delete, Operation, Replace
@@ -55,6 +64,29 @@ def test_a_bucket_that_lands_late_is_done(simulate: Simulate, late_seconds: int)
     simulation.crash(0)
     simulation.lands_within_seconds = late_seconds
     simulation.finish_what_is_due()
+
+
+def test_a_bucket_that_lands_late_is_looked_at_until_it_is_done(service: Service) -> None:
+    """The store fails at the second look: the next pass finds the bucket leased, and a later one does it."""
+
+    async def scenario() -> None:
+        await service.memory.due_worker.run_pass()
+        bucket = due_key(int(clock.now()) // 60, 0)
+        await skip(10 * 60)
+        await service.memory.due_worker.run_pass()
+        service.dapr.seed(bucket, {"items": [[ERASE, "u", 0, "", 0]]})
+        failing = iter([Fault.REQUEST_LOST])
+        service.sidecar.faults = lambda request: (
+            next(failing, Fault.NONE) if named(request) == f"delete {bucket}" else Fault.NONE
+        )
+        for _ in range(4 * 60):
+            await asyncio.sleep(15)
+            with suppress(ServiceError):
+                await service.memory.due_worker.run_pass()
+        assert next(failing, None) is None
+        assert service.dapr.live(bucket) is None
+
+    run(scenario())
 
 
 def test_the_sweeps_cover_an_hour() -> None:

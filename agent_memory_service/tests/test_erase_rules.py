@@ -16,6 +16,7 @@ from tests.fake_time import run
 from tests.fake_wire import JSON
 from tests.rules_harness import Simulate, settled
 from tests.service_under_test import Service
+from tests.simulation import Simulation
 from tests.user_workload import ChangeGoal, DuePass, Erase, Initialize, Listed, ListSessions
 from tests.workload import Append, Delete, Operation, Replace
 
@@ -68,6 +69,64 @@ def test_a_long_erase_that_the_worker_finished_leaves_what_came_since(
     assert simulation.dapr.value("user:u") != {}
     assert settled(simulation).turns == ["p"]
     assert not simulation.observer.now["z"].live
+
+
+def interrupted_erase(simulation: Simulation, replica: int) -> None:
+    """Have an erase freeze the list and die."""
+    simulation.reach(f"{replica}.0", "save sessions-of:u")
+    simulation.step(f"{replica}.0")
+    simulation.replicas[replica].sidecar.crash()
+
+
+@pytest.mark.parametrize("before", [[], [Replace("s", "X")]])
+def test_a_session_that_began_after_the_freeze_stays(simulate: Simulate, before: list[Operation]) -> None:
+    """Its first turn failed once it was listed, and is repeated after the freeze. The older entry does not count.
+
+    The same with the tutorial's history, which the turn claims.
+    """
+    simulation = simulate([Append("s", "p")], [Erase("t")], [Append("s", "q")], before=[Append("t", "a"), *before])
+    simulation.reach("0.0", "save session:s")
+    simulation.replicas[0].sidecar.crash()
+    interrupted_erase(simulation, 1)
+    assert simulation.complete("2.0").error is None
+    assert settled(simulation).turns == ["q"]
+    assert simulation.observer.now["t"].deleted
+
+
+def test_erases_at_once_do_not_end_each_others_freeze(simulate: Simulate) -> None:
+    """E closes the list, without a response. The user begins t, F freezes the list and dies. E closes once more."""
+    simulation = simulate([Erase("s")], [Erase("s")], [Append("t", "p")], before=[Append("s", "a")])
+    simulation.reach("0.0", "save user:u")
+    simulation.reach("1.0", "get sessions-of:u")
+    simulation.reach("0.0", "save sessions-of:u")
+    simulation.step("0.0", Fault.ERROR_DONE)
+    assert simulation.complete("2.0").error is None
+    interrupted_erase(simulation, 1)
+    assert simulation.complete("0.0").error is None
+    settled(simulation)
+    live = simulation.observer.now["t"].live
+    assert simulation.request(ListSessions("t")).result == Listed(["t"] * live)
+
+
+def test_a_tombstone_of_an_erase_gets_the_ttl_that_was_lost(simulate: Simulate) -> None:
+    """The store dies between the tombstone and its TTL. A retry writes both again."""
+    simulation = simulate([Erase("s")], before=[Append("s", "a")])
+    simulation.reach("0.0", "save session:s")
+    simulation.step("0.0", Fault.TTL_LOST)
+    assert simulation.complete("0.0").error is None
+    assert simulation.dapr.entries["session:s"].expires_at is not None
+
+
+def test_a_mark_of_a_turn_in_flight_goes_with_its_session(simulate: Simulate) -> None:
+    """A has marked s in the frozen list. The erase reaches s first: the list of the erased user names nothing."""
+    before = [Append("s", "a"), Append("t", "b")]
+    simulation = simulate([Erase("s")], [Append("s", "p")], before=before, pause_seconds=5.0)
+    simulation.reach("0.0", "save user:u")
+    simulation.reach("1.0", "save session:s")
+    assert simulation.complete("0.0").error is None
+    assert simulation.complete("1.0").error is not None
+    settled(simulation)
+    assert "session_id" not in str(simulation.dapr.value("sessions-of:u"))
 
 
 def test_a_freeze_that_lands_late_is_finished(simulate: Simulate) -> None:

@@ -74,6 +74,21 @@ def test_an_id_that_cannot_be_read_is_not_taken_for_a_new_one(service: Service) 
     run(scenario())
 
 
+def test_an_id_that_cannot_be_read_fails_its_own_turn_only(service: Service) -> None:
+    """Turns that wait with it are stored."""
+
+    async def scenario() -> None:
+        await busy(service, 0, REMEMBERED_APPENDS + 1)
+        (key,) = spilled(service)
+        service.dapr.entries[key].data = "garbage"
+        service.sidecar.latency_seconds = 0.01
+        turns = ("n1", "n2", "q0", "n3")
+        responses = await asyncio.gather(*(service.append("s", turn, turn) for turn in turns))
+        assert [response.status_code for response in responses] == [201, 201, 503, 201]
+
+    run(scenario())
+
+
 def test_repeats_that_come_together_are_found(service: Service) -> None:
     """64 clients repeat turns that slid out of the head, at the same time: each gets its own."""
 
