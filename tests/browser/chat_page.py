@@ -56,6 +56,10 @@ class ChatPage:
         await expect(self.send).to_be_visible()
         await expect(self.tab.get_by_role("status")).not_to_have_text("Sent")
 
+    async def settled(self) -> None:
+        """Wait until the page has acted on each response that came so far."""
+        await self.tab.evaluate("fetch('whoami').then((it) => it.text())")
+
     async def sessions(self) -> list[str]:
         """The titles of the listed sessions."""
         return await self.tab.locator("#session-list li span").all_text_contents()
@@ -113,13 +117,16 @@ class ChatPage:
         await dialog.dismiss()
 
 
-async def held(tab: Page, pattern: str) -> asyncio.Event:
-    """Let such requests wait until the event is set."""
+async def held(tab: Page, pattern: str, fails: bool = False) -> asyncio.Event:
+    """Let such requests wait until the event is set, and then perhaps fail."""
     goes_on = asyncio.Event()
 
     async def wait(route: Route) -> None:
         await goes_on.wait()
-        await route.continue_()
+        if fails:
+            await route.fulfill(status=503, json={"detail": "Not now.", "code": "x"})
+        else:
+            await route.continue_()
 
     await tab.route(pattern, wait)
     return goes_on

@@ -324,3 +324,17 @@ async def test_a_list_that_cannot_be_read_is_not_the_former_users(chat: ChatPage
     await chat.become("next")
     await expect(chat.tab.locator("#session-notice")).to_have_text("Not now.")
     await expect(chat.tab.locator("#session-list li")).to_have_count(0)
+
+
+async def test_a_list_that_fails_late_is_not_said_to_the_next_user(chat: ChatPage, watch: Watch) -> None:
+    """The failure of the former user's list is nothing that the next one can act on."""
+    watch.expected = ["503"]
+    await chat.enter("failed")
+    goes_on = await held(chat.tab, "**/users/failed/sessions?*", fails=True)
+    async with chat.tab.expect_request("**/users/failed/sessions?*"):
+        await chat.button("New session").click()
+    await chat.become("lucky")
+    async with chat.tab.expect_response("**/users/failed/sessions?*"):
+        goes_on.set()
+    await chat.settled()
+    await expect(chat.tab.locator("#session-notice")).to_be_hidden()

@@ -181,6 +181,36 @@ async def test_a_profile_that_comes_late_is_not_shown_to_the_next_user(chat: Cha
     await expect(panel.get_by_label("Name")).to_have_value(name)
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_nothing_of_what_one_did_is_shown_to_the_next_user(
+    chat: ChatPage, served: System, watch: Watch, fails: bool
+) -> None:
+    """A fact and a summary whose responses come late change nothing in a panel that somebody else has opened since."""
+    watch.expected = ["503"]
+    await chat.enter("late")
+    await chat.ask("I have a dog")
+    await summarized(chat, served, "Has a cat.")
+    panel = await opened(chat)
+    summary = panel.get_by_role("textbox", name="Summary of this session")
+    await expect(summary).to_have_value("Has a cat.")
+    goes_on = [await held(chat.tab, pattern, fails) for pattern in ("**/summary?*", "**/users/late/facts")]
+    async with chat.tab.expect_request("**/summary?*"), chat.tab.expect_request("**/users/late/facts"):
+        await panel.get_by_role("button", name="Correct summary").click()
+        await panel.get_by_label("New fact").fill("Likes tea")
+        await panel.get_by_role("button", name="Add fact").click()
+    await chat.tab.keyboard.press("Escape")
+    await chat.become("early")
+    await opened(chat)
+    await panel.get_by_label("New fact").fill("Half written")
+    async with chat.tab.expect_response("**/summary?*"), chat.tab.expect_response("**/users/late/facts"):
+        for event in goes_on:
+            event.set()
+    await chat.settled()
+    await expect(summary).to_be_hidden()
+    await expect(panel.get_by_label("New fact")).to_have_value("Half written")
+    await expect(panel.get_by_role("alert")).to_be_hidden()
+
+
 async def test_everything_is_exported_as_a_file(chat: ChatPage, tmp_path: Path) -> None:
     """The file has the profile and the messages."""
     await chat.enter("exporter")

@@ -11,7 +11,7 @@ export class Remembered {
   #session = "";
   /** How many messages the shown summary stands for. */
   #through = 0;
-  /** Each opening of the panel has its own object: what was read for an earlier one is not shown. */
+  /** Each opening of the panel has its own object: nothing of an earlier one is shown. */
   #opening = {};
 
   /** @param {() => void} onErased */
@@ -49,7 +49,7 @@ export class Remembered {
   }
 
   async #readProfile() {
-    await this.#read(`${this.#path}/profile`, (profile) => this.#showProfile(profile));
+    this.#showProfile(await this.#ask("GET", `${this.#path}/profile`));
   }
 
   /** Show the profile. One that is not read cannot be saved: that would empty it. */
@@ -61,15 +61,14 @@ export class Remembered {
   }
 
   async #saveProfile(/** @type {HTMLFormElement} */ form) {
-    await json("PATCH", `${this.#path}/profile`, { body: Object.fromEntries(new FormData(form)) });
+    await this.#ask("PATCH", `${this.#path}/profile`, { body: Object.fromEntries(new FormData(form)) });
     notify("The profile is saved");
   }
 
   async #readFacts() {
-    await this.#read(`${this.#path}/facts`, ({ facts }) => {
-      byId("facts").replaceChildren(...facts.map((fact) => this.#fact(fact)));
-      byId("no-facts").hidden = facts.length > 0;
-    });
+    const { facts } = await this.#ask("GET", `${this.#path}/facts`);
+    byId("facts").replaceChildren(...facts.map((fact) => this.#fact(fact)));
+    byId("no-facts").hidden = facts.length > 0;
   }
 
   /** @param {{fact_id: string, text: string, created_at: string, session_id: string | null}} fact */
@@ -99,14 +98,15 @@ export class Remembered {
 
   /** @param {string} method @param {string} path @param {object | undefined} body @param {string} said */
   async #changeFacts(method, path, body, said) {
-    await json(method, path, { body });
+    await this.#ask(method, path, { body });
     await this.#readFacts();
     notify(said);
     if (!this.#dialog.contains(document.activeElement)) byId("remembered-title").focus();
   }
 
   async #readSummary() {
-    await this.#read(`${this.#session}/messages${this.#query}&limit=1`, ({ summary }) => this.#showSummary(summary));
+    const { summary } = await this.#ask("GET", `${this.#session}/messages${this.#query}&limit=1`);
+    this.#showSummary(summary);
   }
 
   #showSummary(/** @type {{text: string, through: number} | null} */ summary) {
@@ -118,12 +118,12 @@ export class Remembered {
 
   async #correctSummary() {
     const body = { text: byId("summary-text").value, through: this.#through };
-    this.#showSummary(await json("PUT", `${this.#session}/summary${this.#query}`, { body }));
+    this.#showSummary(await this.#ask("PUT", `${this.#session}/summary${this.#query}`, { body }));
     notify("The summary is corrected");
   }
 
   async #removeSummary() {
-    await json("DELETE", `${this.#session}/summary${this.#query}`);
+    await this.#ask("DELETE", `${this.#session}/summary${this.#query}`);
     this.#showSummary({ text: "", through: this.#through });
     notify("The summary is removed");
     byId("remembered-title").focus();
@@ -134,9 +134,10 @@ export class Remembered {
   }
 
   async #export() {
+    const { user } = this;
     const response = await send("GET", `${this.#path}/export`);
     const address = URL.createObjectURL(await response.blob());
-    element("a", { href: address, download: `${this.user}.json` }).click();
+    element("a", { href: address, download: `${user}.json` }).click();
     URL.revokeObjectURL(address);
     notify("The export is saved as a file");
   }
@@ -148,16 +149,21 @@ messages and summaries. Export it first if you want to keep it.`;
     if (!(await confirmed("Erase everything?", text, "Erase everything"))) return;
     await json("DELETE", this.#path);
     unfinished.forgetUser(user);
+    if (user !== this.user) return;
     this.#dialog.close();
     this.onErased();
     notify("Everything is erased");
   }
 
-  /** Read this and show it, unless the panel was opened again meanwhile. */
-  async #read(/** @type {string} */ path, /** @type {(found: any) => void} */ show) {
+  /**
+   * Send a request and return the JSON of its response. If the panel was opened again meanwhile, its action ends here.
+   * @param {string} method @param {string} path @param {{body?: object}} [more]
+   */
+  async #ask(method, path, more) {
     const opening = this.#opening;
-    const found = await json("GET", path);
-    if (opening === this.#opening) show(found);
+    const found = await json(method, path, more);
+    if (opening !== this.#opening) throw new Error("The panel was opened again.");
+    return found;
   }
 
   /** @param {string} id @param {(form: HTMLFormElement) => Promise<void>} action */
@@ -168,13 +174,15 @@ messages and summaries. Export it first if you want to keep it.`;
     });
   }
 
+  /** Do this and show what goes wrong, unless the panel was opened again meanwhile. */
   async #try(/** @type {() => Promise<unknown>} */ action) {
+    const opening = this.#opening;
     showProblem(byId("remembered-problem"), null);
     notify("");
     try {
       await action();
     } catch (error) {
-      showProblem(byId("remembered-problem"), error);
+      if (opening === this.#opening) showProblem(byId("remembered-problem"), error);
     }
   }
 }

@@ -56,7 +56,7 @@ export class Sessions {
       this.mark(this.#current);
       showProblem(byId("session-notice"), this.#damaged ? unreadable(this.#damaged) : null);
     } catch (error) {
-      showProblem(byId("session-notice"), error);
+      if (user === this.#user) showProblem(byId("session-notice"), error);
     }
   }
 
@@ -82,7 +82,7 @@ export class Sessions {
     try {
       await json("DELETE", `/sessions/${encodeURIComponent(id)}?user_id=${encodeURIComponent(user)}`);
     } catch (error) {
-      showProblem(byId("session-notice"), error);
+      if (user === this.#user) showProblem(byId("session-notice"), error);
       return;
     }
     unfinished.forgetSession(user, id);
