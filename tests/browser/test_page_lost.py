@@ -256,3 +256,11 @@ async def test_what_is_erased_is_not_kept_to_be_saved(chat: ChatPage) -> None:
     await chat.tab.locator("#question-yes").click()
     await chat.notice("Everything is erased")
     assert await chat.tab.evaluate(kept) == [other]
+
+
+async def test_a_message_is_sent_although_the_storage_is_full(chat: ChatPage) -> None:
+    """What the browser cannot keep for a reload is no reason to send nothing."""
+    await chat.enter("hoarder")
+    await chat.tab.evaluate("void (Storage.prototype.setItem = () => { throw new DOMException('full') })")
+    await chat.say("Hello")
+    await expect(chat.reply).to_have_text("You said: Hello")

@@ -19,8 +19,13 @@ export const unfinished = {
   /** @param {string} user @param {string} session @returns {{key: string, text: string} | null} */
   get: (user, session) => JSON.parse(localStorage.getItem(unfinished.name(user, session)) ?? "null"),
   /** @param {Turn} turn */
-  keep: (turn) =>
-    localStorage.setItem(unfinished.name(turn.user, turn.session), JSON.stringify({ key: turn.key, text: turn.text })),
+  keep: ({ user, session, key, text }) => {
+    try {
+      localStorage.setItem(unfinished.name(user, session), JSON.stringify({ key, text }));
+    } catch {
+      // The storage is full: the turn runs all the same, but a reload does not ask for it again.
+    }
+  },
   /** Forget this turn, but not a newer one of its session. @param {Turn} turn */
   forget: (turn) => {
     const { user, session, key } = turn;
