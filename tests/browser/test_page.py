@@ -196,6 +196,21 @@ async def test_a_session_that_is_opened_twice_is_shown_once(chat: ChatPage) -> N
     await expect(chat.messages).to_have_count(4)
 
 
+async def test_a_turn_that_is_sent_while_its_session_is_read_is_shown_once(chat: ChatPage) -> None:
+    """What is read then holds the turn too."""
+    await chat.enter("eager")
+    await chat.ask("First one")
+    goes_on = await held(chat.tab, "**/messages?*")
+    await chat.tab.reload()
+    await expect(chat.text).to_be_enabled()
+    await chat.say("Second one")
+    await expect(chat.reply).to_have_text("You said: Second one")
+    await chat.until_idle()
+    goes_on.set()
+    await expect(chat.messages.first).to_contain_text("First one")
+    await expect(chat.messages).to_have_count(4)
+
+
 async def test_an_address_that_cannot_be_decoded_names_no_session(chat: ChatPage) -> None:
     """The page opens with a new session, and all messages go into it."""
     chat.url += "/#100%"

@@ -99,7 +99,9 @@ export class Conversation {
     await render(made.filter((it) => it.classList.contains("assistant")).map((it) => it.querySelector(".body")));
     if (opening !== this.#opening) return;
     const fromEnd = this.#box.scrollHeight - this.#box.scrollTop;
-    this.#list.prepend(...made);
+    // A turn that was sent during the first read is shown already, and may be among what was read.
+    const shown = opening.before ? [] : [...this.#list.children].map((it) => it.dataset.turn);
+    this.#list.prepend(...made.filter((it) => !it.dataset.turn || !shown.includes(it.dataset.turn)));
     opening.before = page.before;
     this.#older.hidden = !page.before;
     this.#older.textContent = "Older messages";
