@@ -329,6 +329,19 @@ async def test_one_may_become_somebody_else(chat: ChatPage) -> None:
     await expect(chat.messages).to_have_count(0)
 
 
+async def test_a_reply_that_is_rendered_late_is_not_said_to_the_next_user(chat: ChatPage) -> None:
+    """A screen reader says nothing of a turn that was left."""
+    await chat.enter("secretive")
+    goes_on = await held(chat.tab, "**/render")
+    async with chat.tab.expect_request("**/render"):
+        await chat.say("My secret")
+    await chat.become("curious")
+    async with chat.tab.expect_response("**/render"):
+        goes_on.set()
+    await chat.settled()
+    await expect(chat.tab.locator("#status")).to_be_empty()
+
+
 async def test_a_list_that_cannot_be_read_is_not_the_former_users(chat: ChatPage, watch: Watch) -> None:
     """After a switch of users nothing of the former one's list is left, also if the new list does not come."""
     watch.expected = ["503"]

@@ -70,6 +70,7 @@ export class TurnView {
     this.#end();
     this.#about(done);
     await render([this.body]);
+    if (this.turn.isLeft) return;
     announce(`Reply: ${this.body.textContent}`);
     if (wasAtEnd) this.conversation.toEnd();
   }
