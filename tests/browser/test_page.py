@@ -316,6 +316,17 @@ async def test_enter_of_an_input_method_is_not_a_send(chat: ChatPage) -> None:
     await expect(chat.messages).to_have_count(0)
 
 
+async def test_escape_does_not_leave_a_page_without_a_user(chat: ChatPage) -> None:
+    """However often one presses it, the page asks who one is."""
+    await chat.tab.goto(chat.url)
+    await expect(chat.tab.get_by_role("textbox", name="Name")).to_be_visible()
+    for _ in range(3):
+        await chat.tab.keyboard.press("Escape")
+    await chat.tab.get_by_role("textbox", name="Name").fill("refuser")
+    await chat.tab.keyboard.press("Enter")
+    await expect(chat.text).to_be_enabled()
+
+
 async def test_one_may_become_somebody_else(chat: ChatPage) -> None:
     """Another name shows that name's sessions; Escape keeps the old one."""
     await chat.enter("one")

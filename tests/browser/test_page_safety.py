@@ -256,6 +256,29 @@ async def test_a_token_is_kept_while_nobody_can_check_it(
     await expect(chat.button("You are ada")).to_be_visible()
 
 
+async def test_a_wrong_token_does_not_cost_the_right_one(
+    page: Page, guarded: tuple[System, OpenIdIssuer], watch: Watch
+) -> None:
+    """Who gives another token that is refused may cancel, and goes on with the one before."""
+    watch.expected = ["401"]
+    system, issuer = guarded
+    chat = ChatPage(page, system.chats[0].url)
+    await page.goto(chat.url)
+    await page.get_by_label("Token").fill(issuer.token("ada"))
+    await page.keyboard.press("Enter")
+    await chat.button("You are ada").click()
+    await page.get_by_label("Token").fill("not-a-token")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_contain_text("token")
+    await chat.button("Cancel").click()
+    await chat.ask("Hello")
+    await expect(chat.reply).to_contain_text("ada")
+    await chat.button("You are ada").click()
+    await page.get_by_label("Token").fill(issuer.token("bob"))
+    await page.keyboard.press("Enter")
+    await expect(chat.button("You are bob")).to_be_visible()
+
+
 @pytest.mark.skipif("not config.getoption('--picture')", reason="writes docs/page.png; run with --picture")
 async def test_picture_for_the_readme(chat: ChatPage) -> None:
     """The picture of the page in the README."""

@@ -36,14 +36,15 @@ export const token = {
  * Send a request and return its response.
  * @param {string} method
  * @param {string} path below the page's own address, so that it also works behind a proxy with a prefix
- * @param {{body?: object, key?: string, signal?: AbortSignal}} [more]
+ * @param {{body?: object, key?: string, signal?: AbortSignal, bearer?: string}} [more] `bearer`: another token than
+ *   that of this tab
  * @throws {ServiceError | ConnectionLost}
  */
-export async function send(method, path, { body, key, signal } = {}) {
+export async function send(method, path, { body, key, signal, bearer = token.get() } = {}) {
   const headers = new Headers({ Accept: "application/json" });
   if (body) headers.set("Content-Type", "application/json");
   if (key) headers.set("Idempotency-Key", key);
-  if (token.get()) headers.set("Authorization", `Bearer ${token.get()}`);
+  if (bearer) headers.set("Authorization", `Bearer ${bearer}`);
   let response;
   try {
     response = await fetch(`.${path}`, { method, headers, signal, body: body && JSON.stringify(body) });
@@ -58,7 +59,7 @@ export async function send(method, path, { body, key, signal } = {}) {
  * Send a request and return the JSON of its response.
  * @param {string} method
  * @param {string} path
- * @param {{body?: object, key?: string}} [more]
+ * @param {{body?: object, key?: string, bearer?: string}} [more]
  * @throws {ServiceError | ConnectionLost}
  */
 export async function json(method, path, more) {

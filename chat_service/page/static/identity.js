@@ -8,22 +8,24 @@ const USER = "chat.user";
 /**
  * The user of this page. Asks if it is not known, or if a token is no longer valid.
  * @param {boolean} [again] ask in any case
+ * @param {string} [given] the token that the person gave then; it is kept once it is accepted
  * @returns {Promise<{id: string, name: string} | null>} null if the person was asked again and changes nothing
  */
-export async function whoIsIt(again = false) {
+export async function whoIsIt(again = false, given = undefined) {
   let problem = null;
   let identity = "on";
   try {
-    const who = await json("GET", "/whoami");
+    const who = await json("GET", "/whoami", { bearer: given });
+    if (given) token.set(given);
     identity = who.identity;
     const known = identity === "on" ? who.user_id : localStorage.getItem(USER);
-    if (known && !again) return { id: known, name: who.name ?? known };
+    if (known && (given || !again)) return { id: known, name: who.name ?? known };
   } catch (error) {
-    if (error.status !== 401 || token.get()) problem = error;
-    if (error.status === 401) token.forget();
-    else identity = "unknown";
+    if (error.status !== 401 || given || token.get()) problem = error;
+    if (error.status !== 401) identity = "unknown";
+    else if (!given) token.forget();
   }
-  return ask(identity, problem, again);
+  return ask(identity, problem, again, given);
 }
 
 /**
@@ -31,8 +33,9 @@ export async function whoIsIt(again = false) {
  * @param {string} identity
  * @param {Error | null} problem
  * @param {boolean} again whether the person wanted to be asked, and may cancel
+ * @param {string} [given] the token to try again
  */
-async function ask(identity, problem, again) {
+async function ask(identity, problem, again, given) {
   const dialog = byId("identity");
   const input = byId("identity-value");
   const isOn = identity === "on";
@@ -59,11 +62,14 @@ async function ask(identity, problem, again) {
       event.preventDefault();
       if (again) resolve(null);
     };
+    // Chromium closes a dialog at a further Escape, whatever the page says.
+    dialog.onclose = () => (again ? resolve(null) : dialog.showModal());
   });
+  dialog.onclose = null;
   dialog.close();
   if (value === null) return null;
-  if (isUnknown) return whoIsIt(again);
-  if (isOn) token.set(value);
-  else localStorage.setItem(USER, value.replaceAll(/\s+/g, "-"));
+  if (isUnknown) return whoIsIt(again, given);
+  if (isOn) return whoIsIt(again, value);
+  localStorage.setItem(USER, value.replaceAll(/\s+/g, "-"));
   return whoIsIt();
 }
