@@ -157,8 +157,7 @@ async def list_messages(
 @waiting.delete("/sessions/{session_id}", status_code=204, responses=error_responses(*COMMON_ERRORS, NotOwner))
 async def delete_session(session_id: SessionId, user: SessionOwner, services: ServicesInUse) -> None:
     """Delete a session with all its messages. May be repeated. For a day its id accepts no new turns."""
-    services.unsaved.drop(user.user_id, session_id)
-    with reported_failures():
+    with services.unsaved.dropped(user.user_id, session_id), reported_failures():
         await services.user_data.delete_session(session_id, user.user_id)
 
 
@@ -216,9 +215,8 @@ async def forget_fact(user: UserInPath, fact_id: FactId, services: ServicesInUse
 @waiting.delete("/users/{user_id}", status_code=204, responses=error_responses(*COMMON_ERRORS, EraseUnfinished))
 async def erase_user(user: UserInPath, services: ServicesInUse) -> None:
     """Erase the user's profile, facts and sessions for good. May be repeated."""
-    services.unsaved.drop(user.user_id)
     try:
-        with reported_failures():
+        with services.unsaved.dropped(user.user_id), reported_failures():
             await services.user_data.erase(user.user_id)
     except MemoryUnavailable as error:
         if isinstance(error.__cause__, MemoryFailure) and isinstance(error.__cause__.__cause__, TimeoutError):

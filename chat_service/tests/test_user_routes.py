@@ -258,6 +258,23 @@ async def test_reply_that_was_not_saved_is_erased_too(
     assert memory.sessions.keys() == sessions_after
 
 
+@pytest.mark.parametrize(("kind", "path"), [("delete", "/sessions/s1?user_id=alice"), ("erase", "/users/alice")])
+async def test_reply_whose_save_fails_during_the_erase_is_erased_too(
+    client: httpx.AsyncClient, memory: ScriptedMemory, kind: Kind, path: str
+) -> None:
+    """A reply that is kept while memory deletes is not saved by a later resume."""
+    turn = {"user_id": "alice", "text": "Hello", "metadata": {"session_id": "s1"}}
+    memory.respond_always(sidecar_failure(), "append")
+    held = memory.hold_next(kind, httpx.Response(204))
+    deleting = asyncio.create_task(client.delete(path))
+    await held.asked.wait()
+    await client.post("/chat/", json=turn, headers=KEY)
+    held.let.set()
+    assert (await deleting).status_code == 204
+    memory.recover()
+    assert (await client.post("/chat/?resume=true", json=turn, headers=KEY)).status_code == 404
+
+
 async def test_erase_that_takes_long_goes_on(
     client: httpx.AsyncClient, memory: ScriptedMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,8 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from errors import IdempotencyKeyReused
@@ -42,12 +43,17 @@ class UnsavedReplies:
         """Forget the turn's reply: it is saved, or can never be."""
         self._by_turn.pop(turn_id, None)
 
-    def drop(self, user_id: str, session_id: str | None = None) -> None:
-        """Forget the user's replies, of one session or of all: what is erased must not be saved later."""
-        for turn_id, unsaved in list(self._by_turn.items()):
-            request = unsaved.turn.request
-            if request.user_id == user_id and session_id in (None, request.session_id):
-                self.forget(turn_id)
+    @contextmanager
+    def dropped(self, user_id: str, session_id: str | None = None) -> Iterator[None]:
+        """Forget the user's replies, of one session or of all: what is erased must not be saved later.
+
+        They are forgotten before the erase, and again after it: a save may fail while it runs.
+        """
+        self._drop(user_id, session_id)
+        try:
+            yield
+        finally:
+            self._drop(user_id, session_id)
 
     def turn_of(self, request: TurnRequest, memory: MemorySnapshot) -> CompletedTurn | None:
         """The turn of a repeated request, ready to be saved; None if its reply is not kept.
@@ -61,6 +67,12 @@ class UnsavedReplies:
         if unsaved.turn.request.text != request.text:
             raise IdempotencyKeyReused
         return replace(unsaved.turn, request=request, memory=memory)
+
+    def _drop(self, user_id: str, session_id: str | None) -> None:
+        for turn_id, unsaved in list(self._by_turn.items()):
+            request = unsaved.turn.request
+            if request.user_id == user_id and session_id in (None, request.session_id):
+                self.forget(turn_id)
 
     def _drop_old(self) -> None:
         now = self._clock()
