@@ -15,6 +15,8 @@ from llm.well_formed import PiecewiseText, all_well_formed, may_hold_surrogates
 
 END_MARKER = "[DONE]"
 """The data of a stream's last event."""
+MAX_TOOL_CALLS = 64
+"""Tool calls that one response may have: more than anybody asks for at once. Thousands would stall all other turns."""
 
 _DETAILED_COUNTS = ("cached_tokens", "cache_write_tokens", "reasoning_tokens")
 """What the SDK reads of the details of a usage."""
@@ -31,6 +33,8 @@ def read_completion(body: bytes) -> tuple[bytes, str | None]:
         raise NotAChatCompletion("no choices")
     if not all(isinstance(choice, dict) and isinstance(choice.get("message"), dict) for choice in choices):
         raise NotAChatCompletion("a choice without a message")
+    if any(len(_tool_calls(choice.get("message"))) > MAX_TOOL_CALLS for choice in choices if isinstance(choice, dict)):
+        raise NotAChatCompletion("too many tool calls")
     reason = next((_finish_reason(choice) for choice in _first_choice(completion)), None)
     if may_hold_surrogates(text) or not _has_readable_usage(completion):
         text = json.dumps(all_well_formed(_without_bad_usage(completion)))
@@ -46,6 +50,7 @@ class CompletionStream:
     def __init__(self) -> None:
         self.finish: str | None = None
         self.has_end_marker = False
+        self._calls: set[str] = set()
         self._texts: defaultdict[tuple[str, str], PiecewiseText] = defaultdict(PiecewiseText)
 
     @property
@@ -63,6 +68,9 @@ class CompletionStream:
         received = _read(event.data)
         chunk = _without_bad_usage(received)
         for choice in _first_choice(chunk):
+            self._calls.update(_index(call) for call in _tool_calls(choice.get("delta")))
+            if len(self._calls) > MAX_TOOL_CALLS:
+                raise NotAChatCompletion("too many tool calls")
             reason = _finish_reason(choice)
             if reason is not None or _has_content(choice):
                 self.finish = reason
@@ -100,7 +108,7 @@ class CompletionStream:
         arguments = function.get("arguments")
         if not isinstance(arguments, str):
             return call
-        added = self._texts["call", str(call.get("index"))].add(arguments)
+        added = self._texts["call", _index(call)].add(arguments)
         return {**call, "function": {**function, "arguments": added}}
 
 
@@ -143,6 +151,17 @@ def _first_choice(completion: dict[str, Json]) -> Iterator[dict[str, Json]]:
 def _finish_reason(choice: dict[str, Json]) -> str | None:
     reason = choice.get("finish_reason")
     return reason if isinstance(reason, str) and reason else None
+
+
+def _tool_calls(message: Json) -> list[Json]:
+    """The tool calls in a message or in a piece of one."""
+    calls = message.get("tool_calls") if isinstance(message, dict) else None
+    return calls if isinstance(calls, list) else []
+
+
+def _index(call: Json) -> str:
+    """What tells a streamed call from the others of its response."""
+    return str(call.get("index")) if isinstance(call, dict) else ""
 
 
 def _has_content(choice: dict[str, Json]) -> bool:

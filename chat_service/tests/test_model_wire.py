@@ -9,12 +9,13 @@ import httpx
 import httpx2
 import pytest
 
+from llm.completions import MAX_TOOL_CALLS
 from main import create_app
 from settings import Settings
 from tests.asgi_calls import parsed_events
 from tests.model_server import serving
 from tests.scripted_memory import ScriptedMemory
-from tests.scripted_model import ScriptedModel, chunk, completion, events, streamed_tool_call, text, tool_call
+from tests.scripted_model import Json, ScriptedModel, chunk, completion, events, streamed_tool_call, text, tool_call
 
 HELLO = {"user_id": "alice", "text": "Hello", "metadata": {"session_id": "s1"}}
 DONE = b"data: [DONE]\n\n"
@@ -358,3 +359,21 @@ async def test_connection_is_used_again(memory: ScriptedMemory) -> None:
 async def _each(parts: list[bytes]) -> AsyncIterator[bytes]:
     for part in parts:
         yield part
+
+
+@pytest.mark.parametrize(("count", "code"), [(MAX_TOOL_CALLS, None), (MAX_TOOL_CALLS + 1, "model_bad_answer")])
+@pytest.mark.parametrize("path", ["/chat/", "/chat/stream"])
+async def test_tool_calls_of_one_response_are_bounded(
+    client: httpx.AsyncClient, model: ScriptedModel, path: str, count: int, code: str | None
+) -> None:
+    """A response with more tool calls than anybody asks for is a bad answer: to run them would stall everybody."""
+    called = {"type": "function", "function": {"name": "get_current_time", "arguments": "{}"}}
+    calls: list[Json] = [{"index": number, "id": f"c{number}", **called} for number in range(count)]
+    if path == "/chat/":
+        model.respond_with(completion({"role": "assistant", "content": None, "tool_calls": calls}, "tool_calls"))
+    else:
+        pieces = [chunk({"tool_calls": [call]}) for call in calls]
+        model.respond_with(events([*pieces, chunk({}, "tool_calls"), b"data: [DONE]\n\n"]))
+    text = (await client.post(path, json=HELLO)).text
+    assert (code or '"history":"saved"') in text
+    assert len(model.requests) == (2 if code is None else 1)

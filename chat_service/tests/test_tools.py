@@ -134,14 +134,14 @@ async def test_text_that_is_no_fact_is_not_sent(
 async def test_changes_of_one_turn_are_bounded(
     client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel
 ) -> None:
-    """A text that makes the model call the tools a hundred times in one response gets ten changes."""
+    """A text that makes the model call the tools sixty times in one response gets ten changes."""
     calls: list[Json] = [
         {
             "id": f"c{number}",
             "type": "function",
             "function": {"name": "remember", "arguments": json.dumps({"fact": f"Fact {number}"})},
         }
-        for number in range(100)
+        for number in range(60)
     ]
     model.respond_with(completion({"role": "assistant", "content": None, "tool_calls": calls}, "tool_calls"))
     await client.post("/chat/", json=HELLO)
