@@ -103,7 +103,7 @@ class Callbacks:
         turn_id = response.metadata.turn_id
         outcome: CallbackOutcome = "not_delivered"
         try:
-            attempts, status = await self._attempt(url, receiver, turn_id, _event(response))
+            attempts, status = await self._attempt(url, receiver, _event(response))
             outcome = "delivered" if _is_delivered(status) else "not_delivered"
         finally:
             receiver.pending.give_back()
@@ -114,32 +114,36 @@ class Callbacks:
             logger.warning("callback not delivered turn_id=%s attempts=%d status=%s", turn_id, attempts, status)
 
     @traced("callback")
-    async def _attempt(self, url: str, receiver: Receiver, turn_id: str, event: TurnEvent) -> tuple[int, int | None]:
-        """The number of attempts made, and the status of the last one."""
+    async def _attempt(self, url: str, receiver: Receiver, event: TurnEvent) -> tuple[int, int | None]:
+        """The number of attempts made, and the status of the last one.
+
+        An event has one id in every attempt. Another outcome of its turn has another: a receiver drops repetitions.
+        """
+        event_id = f"{event.data.metadata.turn_id}.{event.type}"
         body = event.model_dump_json(exclude_none=True)
         pause = FIRST_PAUSE_SECONDS
         attempt = 1
         while True:
             is_last = self._background.is_stopping or attempt == self._max_attempts
             async with receiver.connections:
-                status = await self._post(url, turn_id, body)
+                status = await self._post(url, event_id, body)
             if is_last or _is_delivered(status) or status == 410:  # Gone: the receiver asks for no more callbacks
                 return attempt, status
             await self._background.pause(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
             attempt += 1
 
-    async def _post(self, url: str, turn_id: str, body: str) -> int | None:
-        """The response's status; None if there was no response. The webhook's id is the turn's in every attempt."""
+    async def _post(self, url: str, event_id: str, body: str) -> int | None:
+        """The response's status; None if there was no response."""
         if self._signer is None:
             return None
         sent_at = datetime.now(UTC)
         headers = {
             "host": httpx.URL(url).netloc.decode(),  # httpx would decode a punycode host for it, and fail for an emoji
             "content-type": "application/json",
-            "webhook-id": turn_id,
+            "webhook-id": event_id,
             "webhook-timestamp": str(int(sent_at.timestamp())),
-            "webhook-signature": self._signer.sign(turn_id, sent_at, body),
+            "webhook-signature": self._signer.sign(event_id, sent_at, body),
         }
         try:
             async with (

@@ -101,7 +101,7 @@ async def test_reply_does_not_wait_for_the_save(
     event = Webhook(SECRET).verify(callback.content, dict(callback.headers))
     assert (event["type"], str(callback.url)) == ("turn.saved", URL)
     assert event["data"] == {**reply, "metadata": {**reply["metadata"], "history": "saved"}}
-    assert callback.headers["webhook-id"] == reply["metadata"]["turn_id"]
+    assert callback.headers["webhook-id"] == f"{reply['metadata']['turn_id']}.turn.saved"
 
 
 async def test_failed_save_is_reported_and_logged(
@@ -165,6 +165,21 @@ async def test_repeated_turn_is_notified_again(client: httpx.AsyncClient, receiv
         await receiver.until_notified(len(receiver.got) or 1)
     await receiver.until_notified(2)
     assert len({request.headers["webhook-id"] for request in receiver.got}) == 1
+
+
+async def test_another_outcome_is_no_repetition(
+    client: httpx.AsyncClient, memory: ScriptedMemory, receiver: Receiver
+) -> None:
+    """A receiver that drops repetitions by their id learns that a turn of unknown outcome was saved by a repeat."""
+    memory.respond_always(sidecar_failure(), "append")
+    await client.post("/chat/", json=HELLO, headers={"Idempotency-Key": "k1"})
+    first = await receiver.until_notified()
+    await settled()
+    memory.recover()
+    await client.post("/chat/", json=HELLO, headers={"Idempotency-Key": "k1"})
+    second = await receiver.until_notified(2)
+    assert [json.loads(it.content)["type"] for it in (first, second)] == ["turn.unknown", "turn.saved"]
+    assert first.headers["webhook-id"] != second.headers["webhook-id"]
 
 
 @pytest.mark.parametrize(
