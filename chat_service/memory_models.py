@@ -116,6 +116,12 @@ class Conversation(BaseModel):
         """How many messages, counted from the session's start, the summary covers."""
         return self.summary.through if self.summary else 0
 
+    @property
+    def uncovered(self) -> list[ConversationEntry]:
+        """Those of these messages that the summary does not cover."""
+        count = max(0, self.length - self.summarized)
+        return self.history[-count:] if count else []
+
 
 class ListedSession(BaseModel):
     """One session in a user's list."""

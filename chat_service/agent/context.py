@@ -62,9 +62,7 @@ def model_input(profile: Profile, conversation: Conversation | None, text: str, 
 
 def reduced_input(profile: Profile, conversation: Conversation, text: str, budget_chars: int) -> ModelInput:
     """Input for a model that refused the usual one as too long: half the window, without what the summary covers."""
-    uncovered = max(0, conversation.length - conversation.summarized)
-    newest = conversation.history[-uncovered:] if uncovered else []
-    rest = conversation.model_copy(update={"history": newest, "total": conversation.length})
+    rest = conversation.model_copy(update={"history": conversation.uncovered, "total": conversation.length})
     return model_input(profile, rest, text, budget_chars // 2)
 
 

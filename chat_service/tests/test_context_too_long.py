@@ -143,6 +143,21 @@ async def test_long_message_alone_is_refused_at_once(
     assert memory.calls("append") == []
 
 
+@pytest.mark.parametrize(("turns", "summarized"), [(1, 0), (3, 6)])
+async def test_summary_is_not_promised_without_messages_for_it(
+    client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel, turns: int, summarized: int
+) -> None:
+    """If only the newest turn is there, or a summary covers all, only a shorter message helps, and no repeat."""
+    fill(memory, turns, 20)
+    memory.sessions["s1"].summary = {"text": "They talked.", "through": summarized} if summarized else None
+    model.respond_with(refused(), refused())
+    response = await client.post("/chat/", json={**HELLO, "text": "x" * 5_000})
+    assert response.json()["code"] == "model_context_too_long"
+    assert "again" not in response.json()["detail"]
+    await background_ended()
+    assert memory.calls("summary") == []
+
+
 @pytest.mark.parametrize("path", PATHS)
 async def test_refusal_after_a_tool_call_is_not_repeated(
     client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel, path: str

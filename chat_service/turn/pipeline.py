@@ -32,6 +32,7 @@ from turn.replies import draft_response, final_response, recorded_response, unkn
 from turn.request import TurnRequest
 from turn.saving import SaveOutcome, TurnSaver
 from turn.summaries import Summaries
+from turn.summary_pieces import next_piece
 from turn.turn_log import TurnLog
 from turn.unsaved import UnsavedReplies
 
@@ -126,7 +127,7 @@ class TurnPipeline:
                 produced = await self._ask(request, given, live, log)
             except ModelContextTooLong as refusal:
                 given, is_reduced = self._reduced(request, memory, profile, refusal), True
-                produced = await self._ask_again(request, given, live, log)
+                produced = await self._ask_again(request, memory, given, live, log)
         question = ConversationEntry(role="user", content=request.text, timestamp=request.received_at)
         reply = ConversationEntry(role="assistant", content=produced.text, timestamp=now(), stopped=produced.is_stopped)
         draft = draft_response(request, reply, self._agent.model_name, memory.state, produced.finish, given.lag)
@@ -146,12 +147,14 @@ class TurnPipeline:
             raise StoppedEmpty
         return ModelReply(live.progress.text, finish=None, is_cut=True, is_refusal=False, is_stopped=True)
 
-    async def _ask_again(self, request: TurnRequest, given: ModelInput, live: LiveTurn, log: TurnLog) -> ModelReply:
+    async def _ask_again(
+        self, request: TurnRequest, memory: MemorySnapshot, given: ModelInput, live: LiveTurn, log: TurnLog
+    ) -> ModelReply:
         """Ask with a reduced window. If that too is too long, a summary has to relieve the session."""
         try:
             return await self._ask(request, given, live, log)
         except ModelContextTooLong as refusal:
-            self._relieve(request, self._settings.context_budget_chars // SMALL_WINDOW_DIVISOR, refusal)
+            self._relieve(request, memory, self._settings.context_budget_chars // SMALL_WINDOW_DIVISOR, refusal)
             raise
 
     def _reduced(
@@ -162,12 +165,19 @@ class TurnPipeline:
         if memory.conversation is None or not memory.conversation.history:
             raise refusal
         if not refusal.is_first_call:
-            self._relieve(request, budget // 2, refusal)
+            self._relieve(request, memory, budget // 2, refusal)
             raise refusal
         return reduced_input(profile, memory.conversation, request.text, budget)
 
-    def _relieve(self, request: TurnRequest, window_chars: int, refusal: ModelContextTooLong) -> None:
-        """Start a summary, so that a repeat has a shorter conversation. The refusal says so if it was started."""
+    def _relieve(
+        self, request: TurnRequest, memory: MemorySnapshot, window_chars: int, refusal: ModelContextTooLong
+    ) -> None:
+        """Start a summary, so that a repeat has a shorter conversation. The refusal says so if it was started.
+
+        Without messages to summarize none is started: a repeat would be refused again.
+        """
+        if memory.conversation is None or not next_piece(memory.conversation.uncovered, window_chars):
+            return
         if self._summaries.relieve(request.session_id, request.user_id, window_chars):
             refusal.detail = refusal.detail_with_summary
 
