@@ -88,6 +88,27 @@ def test_signs_are_part_of_a_word(asked: str, meant: list[str]) -> None:
     assert [fact.text for fact in matching(facts, asked)] == meant
 
 
+@pytest.mark.parametrize(
+    ("fact", "asked"),
+    [
+        ("¡Le gusta el té!", "le gusta el té"),
+        ("お茶が好きです。", "お茶が好きです"),
+        ("يحب الشاي؟", "الشاي"),
+        ("Alice's dog is Rex", "alice\u2019s dog"),
+        ("Drinks tea/coffee", "tea"),
+        ("Lives in Berlin—since 2019", "lives in Berlin"),
+    ],
+)
+def test_fact_is_found_without_its_punctuation(fact: str, asked: str) -> None:
+    """Punctuation of any script does not count, and words may be joined by a slash or a dash."""
+    assert matching([Fact(fact_id="f", text=fact), Fact(fact_id="g", text="Other")], asked)
+
+
+def test_order_within_a_date_counts() -> None:
+    """A date with slashes is one word."""
+    assert matching([Fact(fact_id="f", text="Born 1/2/1990")], "born 2/1/1990") == []
+
+
 async def test_profile_is_changed(client: httpx.AsyncClient, memory: ScriptedMemory, model: ScriptedModel) -> None:
     """One field is changed, within the length that the model is given of it."""
     result = await result_of(client, model, "change_profile", {"field": "goal", "value": "learn Dapr"})
