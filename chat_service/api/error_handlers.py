@@ -51,16 +51,17 @@ def error_body(error: ServiceError) -> ErrorBody:
     return ErrorBody(detail=error.detail, code=error.code)
 
 
-def error_response(error: ServiceError) -> JSONResponse:
-    """The error's response, with its status and headers."""
+def error_response(error: ServiceError, scope: Scope) -> JSONResponse:
+    """The error's response, with its status and headers. It is counted, unless it refuses a token."""
+    if error.status != HTTPStatus.UNAUTHORIZED:
+        scope["app"].state.services.metrics.error_response(error)
     return JSONResponse(error_body(error).model_dump(), error.status, dict(error.headers))
 
 
 async def _service_error(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, ServiceError):
         raise error
-    request.app.state.services.metrics.error_response(error)
-    return error_response(error)
+    return error_response(error, request.scope)
 
 
 async def _validation_error(request: Request, error: Exception) -> JSONResponse:
@@ -102,7 +103,7 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     framework_error = _FRAMEWORK_ERRORS.get(status)
     if framework_error is not None:
         allow = _allow(request) if framework_error is MethodNotAllowed else {}
-        return error_response(framework_error(headers={**(error.headers or {}), **allow}))
+        return error_response(framework_error(headers={**(error.headers or {}), **allow}), request.scope)
     code = HTTPStatus(status).phrase.lower().replace(" ", "_")
     return JSONResponse(ErrorBody(detail=str(error.detail), code=code).model_dump(), status, error.headers)
 

@@ -53,7 +53,7 @@ class ReportUnexpectedErrors:
                 raise
             logger.error("request failed: %s", described(error))  # noqa: TRY400 - a stack trace holds contents
             if not has_begun:
-                await error_response(InternalError())(scope, receive, send)
+                await error_response(InternalError(), scope)(scope, receive, send)
 
 
 class TraceContext:

@@ -42,7 +42,7 @@ class RequireToken:
             try:
                 user = await self._identity.user(scope["headers"])
             except ServiceError as error:
-                await error_response(error)(scope, receive, send)
+                await error_response(error, scope)(scope, receive, send)
                 return
             scope.setdefault("state", {})[USER_STATE] = user
         await self._app(scope, receive, send)

@@ -36,6 +36,7 @@ from errors import (
     TurnTimeout,
 )
 from llm.errors import MODEL_FAILURES
+from metrics import Metrics
 from models import Response, Status, StreamedDelta, StreamedToolCall
 from unexpected_errors import described
 
@@ -103,7 +104,9 @@ async def chat(request: RequestedTurn, services: ServicesInUse) -> Response:
     response_class=EventSourceResponse,
     callbacks=turn_callback("chat_stream"),
 )
-async def chat_stream(stream: Annotated[OpenStream, Depends(open_stream)]) -> AsyncIterator[ServerSentEvent]:
+async def chat_stream(
+    stream: Annotated[OpenStream, Depends(open_stream)], services: ServicesInUse
+) -> AsyncIterator[ServerSentEvent]:
     """Send a message and get the reply in pieces: events `delta` and `tool`, then `done` or `error`.
 
     The stream begins with the first event, at the latest after half a second, then with a comment. A failure before
@@ -114,10 +117,10 @@ async def chat_stream(stream: Annotated[OpenStream, Depends(open_stream)]) -> As
         async for event in stream.rest:
             yield _server_sent(event)
     except ServiceError as error:
-        yield _error_event(error)
+        yield _error_event(error, services.metrics)
     except Exception as error:  # noqa: BLE001 - the stream has begun, so a bug too ends it with an event
         logger.error("stream failed: %s", described(error))  # noqa: TRY400 - a stack trace holds contents
-        yield _error_event(InternalError())
+        yield _error_event(InternalError(), services.metrics)
 
 
 @router.post(
@@ -147,7 +150,8 @@ async def ready(services: ServicesInUse) -> Status:
     return Status(status="ok")
 
 
-def _error_event(error: ServiceError) -> ServerSentEvent:
+def _error_event(error: ServiceError, metrics: Metrics) -> ServerSentEvent:
+    metrics.error_response(error)
     seconds = error.headers.get("Retry-After")
     return ServerSentEvent(
         event="error",

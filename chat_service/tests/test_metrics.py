@@ -5,10 +5,12 @@ import asyncio
 import httpx
 import httpx2
 import pytest
+from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 import metrics
+from api import bodies
 from errors import MemoryNotReady
 from llm.errors import ModelTimeout
 from main import create_app
@@ -110,6 +112,39 @@ async def test_refused_request_is_counted_though_no_turn_ran(client: httpx.Async
     found = await numbers(client)
     assert found['chat_error_responses_total{code="empty_text",status="400"}'] == 1
     assert found["chat_turn_seconds_count"] == 0
+
+
+async def test_refused_body_is_counted(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body that the service does not take is an error response too."""
+    monkeypatch.setattr(bodies, "MAX_HELD_BYTES", 0)
+    await client.post("/chat/", json={**HELLO, "text": "x" * 200_000})
+    assert (await numbers(client))['chat_error_responses_total{code="overloaded",status="503"}'] == 1
+
+
+async def test_error_event_of_a_stream_is_counted(client: httpx.AsyncClient, model: ScriptedModel) -> None:
+    """A stream that ends with an error counts as an error response with the error's status."""
+    model.respond_with(streamed("The answer", finish_reason=None, done=False))
+    assert "event: error" in (await client.post("/chat/stream", json=HELLO)).text
+    found = await numbers(client)
+    assert sum(count for name, count in found.items() if name.startswith("chat_error_responses_total")) == 1
+
+
+async def test_bug_is_counted(client: httpx.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unexpected error is a 500."""
+    monkeypatch.setattr(app.state.services.user_data, "facts", None)
+    await client.get("/users/alice/facts")
+    assert (await numbers(client))['chat_error_responses_total{code="internal_error",status="500"}'] == 1
+
+
+@pytest.mark.parametrize(("token", "counted"), [("eyJhbGciOiJSUzI1NiIsImtpZCI6ImEifQ.e30.AAAA", 1), ("x", 0)])
+async def test_issuer_that_is_down_is_counted(settings: Settings, token: str, counted: int) -> None:
+    """An issuer that is down fails clients. A refused token is a client's own mistake."""
+    settings.oidc_issuer, settings.oidc_audience = "https://issuer.test", ("chat",)
+    app = create_app(settings, issuer_transport=httpx.MockTransport(lambda _: httpx.Response(500)))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://chat.test") as client:
+        await client.post("/chat/", json=HELLO, headers={"authorization": f"Bearer {token}"})
+        found = await numbers(client)
+    assert sum(count for name, count in found.items() if name.startswith("chat_error_responses_total")) == counted
 
 
 @pytest.mark.parametrize(("is_saved", "history"), [(True, "saved"), (False, "unknown")])
