@@ -104,6 +104,26 @@ async def test_reply_does_not_wait_for_the_save(
     assert callback.headers["webhook-id"] == f"{reply['metadata']['turn_id']}.turn.saved"
 
 
+async def test_late_save_keeps_no_turn_out(
+    settings: Settings, memory: ScriptedMemory, model: ScriptedModel, receiver: Receiver
+) -> None:
+    """While memory does not save, a turn that has its reply does not count as running."""
+    settings.max_running_turns, settings.callback_save_timeout_seconds = 1, 5
+    app = create_app(
+        settings,
+        memory_transport=httpx.MockTransport(memory.handle),
+        model_transport=httpx2.MockTransport(model.handle),
+        callback_transport=httpx.MockTransport(receiver.handle),
+    )
+    held = memory.hold_next("append", refusal(410, "session_deleted"))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://chat.test") as client:
+        assert (await client.post("/chat/", json=HELLO)).json()["metadata"]["history"] == "pending"
+        await held.asked.wait()
+        assert (await client.post("/chat/", json=HELLO)).status_code == 200
+    held.let.set()
+    await receiver.until_notified(2)
+
+
 async def test_failed_save_is_reported_and_logged(
     client: httpx.AsyncClient, memory: ScriptedMemory, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -98,8 +98,11 @@ class RunningTurns:
 
     async def _run(self, request: TurnRequest, turn: RunningTurn) -> None:
         try:
-            result = await self._pipeline.run(request, turn.live)
-            turn.succeed(result.response)
+            try:
+                result = await self._pipeline.run(request, turn.live)
+                turn.succeed(result.response)
+            finally:
+                self._slots.give_back()  # a late save keeps no other turn out: the callbacks of a receiver are bounded
             turn.end(result.response if result.afterwards is None else await result.afterwards())
         except ServiceError as error:
             turn.fail(error)
@@ -109,7 +112,6 @@ class RunningTurns:
         finally:
             turn.fail(InternalError())  # whatever happened, no client is left waiting
             del self._turns_like(request)[request.turn_id]
-            self._slots.give_back()
             turn.notify()
 
     def _turns_like(self, request: TurnRequest) -> dict[str, RunningTurn]:
