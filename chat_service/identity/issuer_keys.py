@@ -67,6 +67,15 @@ class IssuerKeys:
         if is_old and now - self._attempted_at >= REFRESH_RETRY_SECONDS:
             self._start()
 
+    async def wait_if_outdated(self) -> None:
+        """Wait for the fetch that replaces keys which nobody has refreshed for long, as after a quiet hour.
+
+        They may have been withdrawn. Nobody waits after an attempt has failed: the known keys stay in use then.
+        """
+        is_outdated = self._keys is not None and self._clock() - self._fetched_at >= 2 * REFRESH_SECONDS
+        if is_outdated and not self._has_failed and self._running is not None:
+            await asyncio.shield(self._running)
+
     async def close(self) -> None:
         """Stop a running fetch."""
         if self._running is not None:

@@ -94,6 +94,7 @@ class TokenChecker:
     async def user(self, token: str) -> User:
         """The user that the token names. Raises InvalidToken and IssuerUnavailable."""
         self._keys.refresh_if_old()
+        await self._keys.wait_if_outdated()
         self._forget_if_keys_changed()
         digest = sha256(token.encode()).digest()
         known = self._checked.get(digest)

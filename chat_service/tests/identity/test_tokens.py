@@ -485,3 +485,41 @@ def checker_of(
     trusted = TrustedIssuer(URL, audiences, user_claim=user_claim)
     http = open_issuer_http(trusted, httpx.MockTransport(issuer.handle))
     return TokenChecker(trusted, IssuerKeys(IssuerDocuments(trusted, http).key_set), clock)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_withdrawn_key_is_refused_after_a_quiet_hour(
+    checker: TokenChecker, issuer: OpenIdIssuer, clock: Clock, *, is_known: bool
+) -> None:
+    """Keys that nobody has refreshed for long are replaced before a token is checked, however slow that is."""
+    known = issuer.token()
+    await checker.user(known)
+    issuer.keys.clear()
+    issuer.publish("k2")
+    clock.passed += 6 * REFRESH_SECONDS
+    issuer.gate.clear()
+    check = asyncio.create_task(checker.user(known if is_known else issuer.token(sub="forged")))
+    await settled()
+    assert not check.done()
+    issuer.gate.set()
+    with pytest.raises(InvalidToken):
+        await check
+
+
+async def test_nobody_waits_for_an_issuer_that_is_down(
+    checker: TokenChecker, issuer: OpenIdIssuer, clock: Clock
+) -> None:
+    """After one attempt has failed the known keys are used at once."""
+    await checker.user(issuer.token())
+
+    async def down(_request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    issuer.answer = down
+    clock.passed += 6 * REFRESH_SECONDS
+    await checker.user(issuer.token(sub="bob"))
+    issuer.answer = None
+    issuer.gate.clear()
+    clock.passed += REFRESH_SECONDS
+    await asyncio.wait_for(checker.user(issuer.token(sub="carol")), 1)
+    issuer.gate.set()
