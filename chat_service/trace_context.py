@@ -13,7 +13,7 @@ import tracing
 MAX_TRACESTATE_CHARS = 512
 """Longest tracestate that is passed on, in characters. The recommendation asks for at least this length."""
 
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _current: ContextVar[Mapping[str, str] | None] = ContextVar("trace_context", default=None)
 
 

@@ -27,3 +27,12 @@ async def test_readiness_probe_is_traced(client: httpx.AsyncClient, memory: Scri
     """Every request is part of a trace, also a readiness probe."""
     await client.get("/health/ready", headers={"traceparent": TRACEPARENT})
     assert memory.calls("ready")[0].headers["traceparent"] == TRACEPARENT
+
+
+@pytest.mark.parametrize("traceparent", [f"ff{TRACEPARENT[2:]}", TRACEPARENT.replace("b7ad6b7169203331", "0" * 16)])
+async def test_invalid_traceparent_is_ignored(
+    client: httpx.AsyncClient, memory: ScriptedMemory, traceparent: str
+) -> None:
+    """The version `ff` and an id of zeros are invalid: a new trace begins."""
+    await client.get("/health/ready", headers={"traceparent": traceparent})
+    assert memory.calls("ready")[0].headers["traceparent"][3:35] not in traceparent
