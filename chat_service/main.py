@@ -26,7 +26,14 @@ from api import summary_routes, user_routes
 from api.dependencies import Services
 from api.docs_pages import add_docs_pages
 from api.error_handlers import add_error_handlers
-from api.middleware import BodyLimit, IgnoreClientDisconnects, ReadLimit, ReportUnexpectedErrors, TraceContext
+from api.middleware import (
+    BodyLimit,
+    IgnoreClientDisconnects,
+    ReadLimit,
+    ReportUnexpectedErrors,
+    TraceContext,
+    WholeFiles,
+)
 from api.openapi import complete_description, describe_callback_url, describe_groups
 from api.openapi_identity import describe_identity
 from api.page_routes import page_router
@@ -151,6 +158,7 @@ def create_app(
 
 def _add_middleware(app: FastAPI, settings: Settings, identity: Identity | None, tracing: Tracing) -> None:
     """The last one added runs first. So a browser's preflight needs no token, and may read why a token is refused."""
+    app.add_middleware(WholeFiles)
     if identity is not None:
         app.add_middleware(RequireToken, identity=identity)
     app.add_middleware(

@@ -138,6 +138,19 @@ class ReadLimit:
         await self._app(scope, receive, send_limited if scope["type"] == "http" else send)
 
 
+class WholeFiles:
+    """Ignores the header Range, as HTTP allows: the files are small. The framework refuses a bad one in plain text."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on without it."""
+        if scope["type"] == "http":
+            scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"range"]
+        await self._app(scope, receive, send)
+
+
 class IgnoreClientDisconnects:
     """Ends a stream whose client has disconnected without an error.
 

@@ -69,6 +69,15 @@ async def test_cached_file_is_checked_again(client: httpx.AsyncClient) -> None:
     assert (first.headers["cache-control"], again.status_code) == ("no-cache", 304)
 
 
+@pytest.mark.parametrize("value", ["bytes=x", "bytes=99999999-", "bytes=0-1"])
+@pytest.mark.parametrize("path", ["/", "/page/app.js", "/docs/assets/swagger-ui.css"])
+async def test_file_is_sent_whole(client: httpx.AsyncClient, path: str, value: str) -> None:
+    """A range of a file is not served, and a bad one is no error."""
+    whole = await client.get(path, headers={"accept": BROWSER})
+    response = await client.get(path, headers={"accept": BROWSER, "range": value})
+    assert (response.status_code, response.content) == (200, whole.content)
+
+
 @pytest.mark.parametrize("path", ["/page/nothing.js", "/page/", "/page/%2e%2e/rendering.py", "/page/..%2frendering.py"])
 async def test_only_the_files_of_the_page_are_served(client: httpx.AsyncClient, path: str) -> None:
     """Anything else is not found, in the common error shape."""
