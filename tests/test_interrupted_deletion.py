@@ -1,5 +1,6 @@
 """Deletions and erases by a service that is killed between two of its calls to the store."""
 
+import asyncio
 from urllib.parse import quote
 
 import httpx
@@ -131,7 +132,7 @@ async def test_an_interrupted_erase_is_finished_by_the_restart(watched: Watched)
             if killed:
                 await make_due(http, watched.memory)
                 watched.memory.app.start()
-                watched.memory.app.until_ready()
+                await asyncio.to_thread(watched.memory.app.until_ready)  # the proxy runs in this loop
                 await until_nothing_is_due(http, watched.memory)
             assert await contents(http, watched, user) == ({} if had_effect else before)
             finished += had_effect
