@@ -216,5 +216,5 @@ class _AlreadyFirst(ServiceError):
 
 
 async def _same_fields(head: Head | None, _is_repeat: bool) -> Document:
-    """Admit every entry. An erase that is under way has a field in the list; it stays. A tombstone has none."""
+    """Admit every entry. An erase that is under way has a field in the list, also in a tombstone; it stays."""
     return head.fields if head else {}

@@ -83,7 +83,7 @@ class AppendBatch:
         appends = [self._first, *(append for append in self._waiting if append is not self._first)]
         try:
             spilled = await self._find_spilled(self._key, start, [append.entry_id for append in appends])
-        except ValueUnreadable:  # what is known of one of them: then each is tried alone
+        except ValueUnreadable:  # of one id, which must fail its own turn only: so each is tried alone
             appends = [self._first]
             spilled = await self._find_spilled(self._key, start, [self._first.entry_id])
         for append in appends:

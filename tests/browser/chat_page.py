@@ -40,6 +40,11 @@ class ChatPage:
         await self.tab.keyboard.press("Enter")
         await expect(self.button(f"You are {name}")).to_be_visible()
 
+    async def sign_in(self, token: str) -> None:
+        """Give a token to the page that asks for one."""
+        await self.tab.get_by_label("Token").fill(token)
+        await self.tab.keyboard.press("Enter")
+
     async def say(self, text: str) -> None:
         """Send a message."""
         await self.text.fill(text)

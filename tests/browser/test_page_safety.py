@@ -216,14 +216,10 @@ async def test_with_identity_on_a_token_says_who_one_is(
     system, issuer = guarded
     chat = ChatPage(page, system.chats[0].url)
     await page.goto(chat.url)
-    field = page.get_by_label("Token")
-    await field.fill("eyJ…")  # no header can hold it: the browser says so
-    await page.keyboard.press("Enter")
-    await field.fill("not-a-token")
-    await page.keyboard.press("Enter")
+    await chat.sign_in("eyJ…")  # no header can hold it: the browser says so
+    await chat.sign_in("not-a-token")
     await expect(page.get_by_role("alert")).to_contain_text("token")
-    await field.fill(issuer.headers("ada")["Authorization"].removeprefix("Bearer "))
-    await page.keyboard.press("Enter")
+    await chat.sign_in(issuer.token("ada"))
     await expect(chat.button("You are ada")).to_be_visible()
     await chat.ask("Hello")
     await expect(chat.reply).to_contain_text("ada")
@@ -243,8 +239,7 @@ async def test_a_token_is_kept_while_nobody_can_check_it(
     system, issuer = guarded
     chat = ChatPage(page, system.chats[0].url)
     await page.goto(chat.url)
-    await page.get_by_label("Token").fill(issuer.token("ada"))
-    await page.keyboard.press("Enter")
+    await chat.sign_in(issuer.token("ada"))
     await expect(chat.button("You are ada")).to_be_visible()
     await page.route("**/whoami", lambda it: it.fulfill(status=503, json={"detail": "Not now.", "code": "x"}))
     await page.reload()
@@ -264,18 +259,15 @@ async def test_a_wrong_token_does_not_cost_the_right_one(
     system, issuer = guarded
     chat = ChatPage(page, system.chats[0].url)
     await page.goto(chat.url)
-    await page.get_by_label("Token").fill(issuer.token("ada"))
-    await page.keyboard.press("Enter")
+    await chat.sign_in(issuer.token("ada"))
     await chat.button("You are ada").click()
-    await page.get_by_label("Token").fill("not-a-token")
-    await page.keyboard.press("Enter")
+    await chat.sign_in("not-a-token")
     await expect(page.get_by_role("alert")).to_contain_text("token")
     await chat.button("Cancel").click()
     await chat.ask("Hello")
     await expect(chat.reply).to_contain_text("ada")
     await chat.button("You are ada").click()
-    await page.get_by_label("Token").fill(issuer.token("bob"))
-    await page.keyboard.press("Enter")
+    await chat.sign_in(issuer.token("bob"))
     await expect(chat.button("You are bob")).to_be_visible()
 
 
